@@ -1,0 +1,20 @@
+"""The one thing that flows from the data to the networks."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of labelled images.
+
+    Attributes:
+        image: normalised float images, [B, C, H, W].
+        target: class numbers, int64, [B].
+        index: each sample's number within its training set, 0 to N - 1, int64, [B].
+    """
+
+    image: Tensor
+    target: Tensor
+    index: Tensor

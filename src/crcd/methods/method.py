@@ -1,0 +1,36 @@
+"""What every distillation method is: terms added to a student's cross-entropy."""
+
+from abc import ABC, abstractmethod
+from typing import Any, Self
+
+from torch import Tensor, nn
+
+from crcd.data.batch import Batch
+from crcd.relation.view import View
+
+
+class Method(nn.Module, ABC):
+    """Distillation terms of one method.
+
+    The learner's total is ``ce_weight * CE + w(e) * method(student, teacher, batch)["loss"]`` with the distillation
+    weight schedule w of the epoch e. Parameters of a method (embedding heads) are trained beside the student;
+    its buffers (memory banks, random states) travel in the checkpoint.
+    """
+
+    ce_weight: float = 1.0
+
+    @classmethod
+    @abstractmethod
+    def build(cls, config: Any, student: View, teacher: View, labels_N: Tensor) -> Self:
+        """Make the method for two networks whose shapes are read off one view of each.
+
+        Args:
+            config: the method's own dataclass of settings.
+            student: the student's view of any batch.
+            teacher: the teacher's view of the same batch.
+            labels_N: class of every training sample, in the order of ``Batch.index``, [N].
+        """
+
+    @abstractmethod
+    def forward(self, student: View, teacher: View, batch: Batch) -> dict[str, Tensor]:
+        """Loss terms of one batch: ``"loss"`` (their weighted sum, differentiable) and each part, detached."""
