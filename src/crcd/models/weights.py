@@ -1,0 +1,132 @@
+"""Weights in files: safetensors written, safetensors or plain PyTorch state dicts read."""
+
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from crcd.errors import CrcdError
+
+NAMED_IN_ERRORS = 3
+
+
+def save_weights(model: nn.Module, path: Path, metadata: Mapping[str, str]) -> None:
+    """Write a state dict as safetensors; a reader finds the old file or the whole new one, never a part.
+
+    Args:
+        model: the network, on any device.
+        path: file to write, in a folder that exists.
+        metadata: strings that travel in the file's header, see ``read_metadata``.
+    """
+    tensors = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in model.state_dict().items()
+    }
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        save_file(tensors, part, dict(metadata))
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The strings that ``save_weights`` stored.
+
+    Raises:
+        CrcdError: the file is missing or is not safetensors.
+    """
+    _check_exists(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except SafetensorError as error:
+        raise _unreadable(path, error) from error
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Fill a network with the weights of a file.
+
+    Args:
+        model: the network; it keeps its device and precision.
+        path: ``.safetensors``; or ``.pt`` or ``.pth`` with a state dict, alone or under ``state_dict`` or ``model``.
+            A ``module.`` before every name, left by a wrapper for several devices, is dropped.
+
+    Raises:
+        CrcdError: the file is missing, broken, holds more than plain weights, or does not fit the network.
+    """
+    _check_exists(path)
+    if path.suffix == ".safetensors":
+        try:
+            state = load_file(path)
+        except SafetensorError as error:
+            raise _unreadable(path, error) from error
+    elif path.suffix in (".pt", ".pth"):
+        state = _load_pickled(path)
+    else:
+        raise CrcdError(f"weights {path}: unknown file type '{path.suffix}'; give a .safetensors, .pt or .pth file")
+    if all(name.startswith("module.") for name in state):
+        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    _check_fit(model, state, path)
+    model.load_state_dict(state)
+
+
+def _check_exists(path: Path) -> None:
+    if not path.is_file():
+        raise CrcdError(f"weights {path}: no such file; check the path")
+
+
+def _unreadable(path: Path, error: Exception) -> CrcdError:
+    return CrcdError(f"weights {path}: the file cannot be read ({str(error).splitlines()[0]}); is the copy complete?")
+
+
+def _load_pickled(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CrcdError(
+            f"weights {path}: refused, because the file is not plain weights and opening it could run code; "
+            "save model.state_dict() alone and give that file"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
+        raise CrcdError(f"weights {path}: no state dict in it, nor under 'state_dict' or 'model'; save one of these")
+    return content
+
+
+def _check_fit(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    own = model.state_dict()
+    missing = [f"{name} {list(own[name].shape)}" for name in own if name not in state]
+    unexpected = [f"{name} {list(state[name].shape)}" for name in state if name not in own]
+    reshaped = [name for name in own if name in state and state[name].shape != own[name].shape]
+    linear = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear)]
+    head = f"{linear[-1]}.weight" if linear else ""
+    if not missing and not unexpected and {head} <= set(reshaped) <= {head, head.replace("weight", "bias")}:
+        raise CrcdError(
+            f"weights {path}: they are for {len(state[head])} classes, the {type(model).__name__} has "
+            f"{len(own[head])}; give weights trained on the same classes"
+        )
+    misfits = {
+        "missing": missing,
+        "unexpected": unexpected,
+        "of another shape": [f"{name} {list(state[name].shape)} for {list(own[name].shape)}" for name in reshaped],
+    }
+    problems = [
+        f"{len(keys)} {kind} ({', '.join(keys[:NAMED_IN_ERRORS])}{', ...' if len(keys) > NAMED_IN_ERRORS else ''})"
+        for kind, keys in misfits.items()
+        if keys
+    ]
+    if problems:
+        raise CrcdError(
+            f"weights {path}: they do not fit this {type(model).__name__} of {len(own)} keys: {'; '.join(problems)}; "
+            "are they of the same architecture?"
+        )
