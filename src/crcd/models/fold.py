@@ -27,19 +27,22 @@ def fold_batchnorm(model: nn.Module) -> nn.Module:
     """A copy of a network in eval mode in which convolutions have absorbed the BatchNorm that directly follows.
 
     With running mean m, variance v, scale g and shift h: W' = W g / sqrt(v + eps), b' = (b - m) g / sqrt(v + eps) + h.
-    The copy is of the model's own class with all its methods, each folded BatchNorm an identity. Only plain layers
-    that each run once are folded; a network that torch.fx cannot trace is copied as it is.
+    The copy is of the model's own class with all its methods, each folded BatchNorm an identity, or the
+    activation that timm's BatchNormAct2d holds. Only plain layers that each run once are folded; a network that
+    torch.fx cannot trace is copied as it is.
     """
-    folded = deepcopy(model).eval()
-    for conv_name, norm_name in _foldable_pairs(folded):
+    from timm.layers.norm_act import BatchNormAct2d  # slow to import
+
+    folded = deepcopy(model).eval()  # the fusion asks for eval mode
+    for conv_name, norm_name in _foldable_pairs(folded, (*NORMS, BatchNormAct2d)):
         conv: Any = folded.get_submodule(conv_name)
         norm: Any = folded.get_submodule(norm_name)
         folded.set_submodule(conv_name, fuse_conv_bn_eval(conv, norm))
-        folded.set_submodule(norm_name, nn.Identity())
-    return folded
+        folded.set_submodule(norm_name, norm.act if type(norm) is BatchNormAct2d else nn.Identity())
+    return folded.eval()
 
 
-def _foldable_pairs(model: nn.Module) -> list[tuple[str, str]]:
+def _foldable_pairs(model: nn.Module, norms: tuple[type, ...]) -> list[tuple[str, str]]:
     try:
         graph = _Tracer().trace(model)
     except Exception:  # tracing runs the model's own code on symbols, which can fail in any way
@@ -58,7 +61,7 @@ def _foldable_pairs(model: nn.Module) -> list[tuple[str, str]]:
     return [
         (str(node.args[0].target), str(node.target))
         for node in graph.nodes
-        if runs_once(node, NORMS)
+        if runs_once(node, norms)
         and layers[node.target].running_mean is not None
         and runs_once(node.args[0], CONVOLUTIONS)
         and len(node.args[0].users) == 1

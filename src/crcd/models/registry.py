@@ -49,7 +49,7 @@ def create_model(name: str, num_classes: int, in_channels: int = 3) -> nn.Module
         )
     if name in _ZOO:
         return _ZOO[name](num_classes, in_channels)
-    import timm  # takes seconds, and the zoo does without it
+    import timm  # slow to import, and the zoo does without it
 
     if name.startswith("timm/") and timm.is_model(name.removeprefix("timm/")):
         model: nn.Module = timm.create_model(

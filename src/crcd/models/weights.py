@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -82,31 +83,37 @@ def _check_exists(path: Path) -> None:
 
 
 def _unreadable(path: Path, error: Exception) -> CrcdError:
-    return CrcdError(f"weights {path}: the file cannot be read ({str(error).splitlines()[0]}); is the copy complete?")
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return CrcdError(f"weights {path}: the file cannot be read ({reason}); is the copy complete?")
 
 
 def _load_pickled(path: Path) -> dict[str, Tensor]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of old formats; what matters is refused below
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CrcdError(
             f"weights {path}: refused, because the file is not plain weights and opening it could run code; "
             "save model.state_dict() alone and give that file"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # a torn pickle can fail in any way
         raise _unreadable(path, error) from error
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
+    plain = isinstance(content, dict) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
+    )
+    if not plain or not content:
         raise CrcdError(f"weights {path}: no state dict in it, nor under 'state_dict' or 'model'; save one of these")
-    return content
+    state: dict[str, Tensor] = content
+    return state
 
 
 def _check_fit(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     own = model.state_dict()
     missing = [f"{name} {list(own[name].shape)}" for name in own if name not in state]
-    unexpected = [f"{name} {list(state[name].shape)}" for name in state if name not in own]
+    unexpected = [f"{name} {list(state[name].shape)}" for name in sorted(state) if name not in own]
     reshaped = [name for name in own if name in state and state[name].shape != own[name].shape]
     linear = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear)]
     head = f"{linear[-1]}.weight" if linear else ""
