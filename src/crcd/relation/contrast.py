@@ -1,0 +1,68 @@
+"""The relation contrastive loss as a pure function."""
+
+from typing import Literal, NamedTuple
+
+from torch import Tensor
+
+from crcd.relation.kernels import oracle, streaming
+from crcd.relation.negatives import Negatives
+from crcd.relation.objectives import Objective
+from crcd.relation.relations import Relation
+
+Kernel = Literal["auto", "oracle", "streaming"]
+
+
+class Contrast(NamedTuple):
+    """What the relation contrast of one batch gives.
+
+    Attributes:
+        loss: weighted mean over (sample, anchor) pairs, differentiable.
+        mi_bound: lower bound of the mutual information of the two relations, nats, weighted mean, detached.
+    """
+
+    loss: Tensor
+    mi_bound: Tensor
+
+
+def relation_contrast(
+    relation: Relation,
+    query_BD: Tensor,
+    positive_BD: Tensor,
+    anchor_AD: Tensor,
+    negatives: Negatives,
+    objective: Objective,
+    *,
+    weight_BA: Tensor | None = None,
+    anchor_sample_A: Tensor | None = None,
+    kernel: Kernel = "auto",
+) -> Contrast:
+    """Contrast of anchor-student relations (queries) with anchor-teacher relations (keys); CRCD, eq. 10 to 15.
+
+    For each sample i and anchor j the query r(a_j, s_i) is compared by cosine with the positive key r(a_j, t_i) and
+    with the negative keys r(a_j, t_k); see ``InfoNCE`` and ``NCE`` for the loss of one pair.
+
+    Args:
+        relation: ``Difference()`` or an ``MLP`` with its matrices.
+        query_BD: s, embedded unit rows; receives the gradient.
+        positive_BD: t_i of the same samples; a constant, like anchors and negatives.
+        anchor_AD: a.
+        negatives: t_k, with what must not be used.
+        objective: ``InfoNCE`` or ``NCE``.
+        weight_BA: weight of each pair, 0 or more; None for 1. Pairs without a usable negative weigh nothing.
+        anchor_sample_A: sample number of each anchor, so that negatives that equal it are left out.
+        kernel: ``"oracle"`` materialises every relation; ``"streaming"`` none; ``"auto"`` takes the fastest.
+
+    Returns:
+        The mean over pairs, sum(w L) / sum(w), and the mutual-information bound. Both are 0 when all weights are.
+        Gradients flow to ``query_BD`` and to the matrices of an ``MLP`` relation.
+    """
+    count_BA = negatives.count(len(query_BD), anchor_sample_A, len(anchor_AD))
+    usable_BA = (count_BA > 0).to(query_BD.dtype)
+    weight_BA = usable_BA if weight_BA is None else weight_BA * usable_BA
+    weight_BA = weight_BA / weight_BA.sum().clamp_min(1e-12)
+    run = oracle.contrast if kernel == "oracle" else streaming.contrast
+    loss, loss_BA, positive_BA = run(
+        relation, query_BD, positive_BD, anchor_AD, negatives, weight_BA, count_BA, anchor_sample_A, objective
+    )
+    bound = (weight_BA * objective.bound(loss_BA, positive_BA, count_BA)).sum()
+    return Contrast(loss, bound.detach())

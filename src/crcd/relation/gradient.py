@@ -1,0 +1,58 @@
+"""The second element of CRCD: the gradient of cross-entropy with respect to the penultimate feature.
+
+For a linear classifier z = W f + b it is g = (softmax(z) - onehot(y)) W, so no double backward is needed, and it
+stays differentiable with respect to the logits and to W. With p_y near 1 the factor 1 - p_y is the difference of two
+nearly equal numbers; it is computed here as sum_{c != y} p_c, so the *direction* of g is exact however well the
+network fits the sample.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from crcd.relation.view import View
+
+
+def feature_gradient(logits_BC: Tensor, target_B: Tensor, weight_CD: Tensor) -> Tensor:
+    """Per-sample gradient of cross-entropy at the feature, in closed form.
+
+    g_i = (softmax(z_i) - onehot(y_i)) W, in float32 at least, with softmax(z)_y - 1 = -sum_{c != y} softmax(z)_c.
+
+    Args:
+        logits_BC: z.
+        target_B: y, class numbers.
+        weight_CD: W of the linear classifier.
+
+    Returns:
+        g_BD, differentiable with respect to ``logits_BC`` and ``weight_CD``.
+    """
+    dtype = torch.promote_types(logits_BC.dtype, torch.float32)
+    is_target_BC = F.one_hot(target_B, logits_BC.shape[1]).to(torch.bool)
+    others_BC = F.softmax(logits_BC.to(dtype), dim=1).masked_fill(is_target_BC, 0.0)
+    residual_BC = torch.where(is_target_BC, -others_BC.sum(dim=1, keepdim=True), others_BC)
+    return residual_BC @ weight_CD.to(dtype)
+
+
+def feature_gradient_autograd(feature_BD: Tensor, target_B: Tensor, classifier: nn.Module) -> Tensor:
+    """The same gradient for any classifier head, by ``torch.autograd.grad`` with its graph kept.
+
+    The head is run again on the feature; it must treat each sample by itself (no batch statistics).
+
+    Args:
+        feature_BD: f. When it requires no gradient, neither does the result.
+        target_B: y, class numbers.
+        classifier: maps f to logits.
+    """
+    differentiable = feature_BD.requires_grad
+    with torch.enable_grad():
+        feature = feature_BD if differentiable else feature_BD.detach().requires_grad_()
+        loss = F.cross_entropy(classifier(feature).float(), target_B, reduction="sum")
+        (gradient_BD,) = torch.autograd.grad(loss, feature, create_graph=differentiable)
+    return gradient_BD if differentiable else gradient_BD.detach()
+
+
+def gradient_element(view: View, target_B: Tensor) -> Tensor:
+    """g_BD of one view: closed form when its classifier is one linear layer, autograd otherwise."""
+    if isinstance(view.classifier, nn.Linear):
+        return feature_gradient(view.logits, target_B, view.classifier.weight)
+    return feature_gradient_autograd(view.feature, target_B, view.classifier)

@@ -1,0 +1,50 @@
+"""The relation contrast as its formulas read: every relation of every (sample, anchor, key) is made and kept.
+
+The truth for tests. Memory is B * A * (K + 1) * D numbers.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from crcd.relation.negatives import Negatives
+from crcd.relation.objectives import InfoNCE, Objective
+from crcd.relation.relations import Relation, key_relations, query_relations
+
+
+def contrast(
+    relation: Relation,
+    query_BD: Tensor,
+    positive_BD: Tensor,
+    anchor_AD: Tensor,
+    negatives: Negatives,
+    weight_BA: Tensor,
+    count_BA: Tensor,
+    anchor_sample_A: Tensor | None,
+    objective: Objective,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """See ``crcd.relation.contrast.relation_contrast``; returns (sum of weight * loss, loss_BA, positive cosine_BA)."""
+    positive_BD, anchor_AD, rows = positive_BD.detach(), anchor_AD.detach(), negatives.rows
+    batch, anchors, k = len(query_BD), len(anchor_AD), len(negatives)
+    negative_BKD = rows.expand(batch, -1, -1) if negatives.index_BK is None else rows[negatives.index_BK]
+    key_BMD = torch.cat([positive_BD[:, None], negative_BKD], dim=1)
+
+    usable_BAK = torch.ones(batch, anchors, k, dtype=torch.bool, device=rows.device)
+    if negatives.excluded_BK is not None:
+        usable_BAK &= ~negatives.excluded_BK[:, None]
+    for i in range(batch):
+        is_anchor_AK = negatives.is_anchor(anchor_sample_A, i)
+        if is_anchor_AK is not None:
+            usable_BAK[i] &= ~is_anchor_AK
+
+    cosine_BAM = torch.einsum(
+        "bae,bame->bam", query_relations(relation, anchor_AD, query_BD), key_relations(relation, anchor_AD, key_BMD)
+    )
+    positive_BA, negative_BAK = cosine_BAM[..., 0], cosine_BAM[..., 1:]
+    if isinstance(objective, InfoNCE):
+        logit_BAM = torch.cat([positive_BA[..., None], negative_BAK.masked_fill(~usable_BAK, -torch.inf)], dim=-1)
+        loss_BA = -F.log_softmax(logit_BAM / objective.temperature, dim=-1)[..., 0]
+    else:
+        log_odds_BAK = objective.log_odds(negative_BAK, count_BA[..., None]).masked_fill(~usable_BAK, -torch.inf)
+        loss_BA = F.softplus(-objective.log_odds(positive_BA, count_BA)) + F.softplus(log_odds_BAK).sum(dim=-1)
+    return (weight_BA * loss_BA).sum(), loss_BA.detach(), positive_BA.detach()
