@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from crcd.errors import CrcdError
 from crcd.models import ImageClassifier, count_multiply_adds, count_parameters, create_model, model_names
@@ -46,6 +46,32 @@ MAPS = {
     "shufflenetv2": [(24, 32), (116, 16), (232, 8), (464, 4), (1024, 4)],
 }
 FAMILIES = list(MAPS)
+# First logits of the benchmark's own networks under the weights of ``with_wave_weights``.
+WAVE_LOGITS = {
+    "resnet20": (1.743174e07, -1.797395e07, -4.201647e07),
+    "resnet50": (2.016617e16, -1.566194e16, -3.619147e16),
+    "wrn_16_2": (5.734007e05, -1.150075e06, -4.248927e05),
+    "vgg8": (5.641234e02, 3.198976e02, 5.437851e01),
+    "mobilenetv2": (1.387621e-01, 5.748072e-02, -8.588685e-02),
+    "shufflenetv1": (8.131285e01, 1.121005e02, 1.327747e02),
+    "shufflenetv2": (1.070310e-01, 5.337117e-02, -4.979165e-02),
+}
+
+
+def wave(size: int, phase: float = 0.0) -> Tensor:
+    return torch.sin(torch.arange(size, dtype=torch.float64) * 0.7 + phase)
+
+
+def with_wave_weights(model: nn.Module) -> nn.Module:
+    """Weights that depend on the order of the layers and on nothing else, in float64 and eval mode."""
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.BatchNorm2d | nn.Linear)]
+    for number, layer in enumerate(layers):
+        values = wave(layer.weight.numel(), number).view_as(layer.weight)
+        is_norm = isinstance(layer, nn.BatchNorm2d)
+        layer.weight.data = 1 + 0.3 * values if is_norm else values * 2 / math.sqrt(layer.weight[0].numel())
+        if layer.bias is not None:
+            layer.bias.data = 0.1 * torch.cos(torch.arange(layer.bias.numel(), dtype=torch.float64))
+    return model.double().eval()
 
 
 def test_the_zoo_is_exactly_the_benchmark() -> None:
@@ -62,6 +88,14 @@ def test_cost_and_logits_at_100_classes(name: str) -> None:
     assert logits.shape == (2, 100)
     assert logits.isfinite().all()
     assert not torch.equal(logits[0], logits[1])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_logits_are_the_benchmarks(name: str) -> None:
+    image = torch.sin(torch.arange(3 * 32 * 32, dtype=torch.float64) ** 1.1).view(1, 3, 32, 32)
+    with torch.no_grad():
+        logits = with_wave_weights(create_model(name, 100))(image)
+    assert tuple(logits[0, :3].tolist()) == pytest.approx(WAVE_LOGITS[name], rel=1e-5)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
