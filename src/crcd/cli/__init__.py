@@ -1,0 +1,69 @@
+"""The command ``crcd``."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from crcd import __version__
+from crcd.errors import CrcdError, unknown
+from crcd.train.stop import RunStopped
+
+COMMANDS = {
+    "distill": "train small classifiers under a large one, side by side",
+    "train": "train one classifier from scratch",
+    "evaluate": "score weights on a data set",
+    "list": "names of models, methods, data sets and recipes",
+}
+USAGE = "\n".join(
+    [
+        "usage: crcd COMMAND [options]",
+        "",
+        *(f"  crcd {name:<10} {meaning}" for name, meaning in COMMANDS.items()),
+        "",
+        "crcd COMMAND --help shows the options of a command; crcd distill alone is a complete example.",
+    ]
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: words after ``crcd``; None takes those of the process.
+
+    Returns:
+        Exit status: 0 done or time budget used up, 2 a mistake of the user (one line on standard error),
+        130 interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(words)
+    except CrcdError as error:
+        return _complain(str(error))
+    except RunStopped as stopped:
+        print(f"crcd: {stopped}", file=sys.stderr)
+        return stopped.status
+    except KeyboardInterrupt:
+        print("crcd: interrupted", file=sys.stderr)
+        return 130
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}")
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(f"crcd {__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        raise unknown("command", words[0], COMMANDS)
+    import_module(f"crcd.cli.{words[0]}").run(words[1:])
+    return 0
+
+
+def _complain(message: str) -> int:
+    print(f"crcd: error: {' '.join(message.split())}", file=sys.stderr)
+    return 2

@@ -1,0 +1,83 @@
+"""From words on the command line to settings: recipe first, flags over it."""
+
+from argparse import ArgumentParser
+from collections.abc import Callable, Sequence
+from dataclasses import field, fields, is_dataclass, make_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tyro
+
+from crcd.data import default_recipe
+from crcd.errors import CrcdError
+from crcd.recipes import read_recipe
+from crcd.train.config import DistillConfig, TrainOptions
+from crcd.train.config_file import fill
+from crcd.train.run_folder import RunFolder
+
+C = TypeVar("C", bound=TrainOptions)
+
+
+def read_arguments(default: C, adapt: Callable[[DistillConfig], C], words: Sequence[str], program: str) -> C:
+    """Settings of a run: those of the run to resume, or flags over a recipe over the defaults.
+
+    Args:
+        default: what holds where neither flag nor recipe says otherwise.
+        adapt: makes of the settings of distillation, which recipes are written in, those of this command.
+        words: of the command line.
+        program: command that they belong to, for its help.
+
+    Raises:
+        CrcdError: recipe or folder unknown or faulty, flags beside ``--resume``, or values that make no sense.
+    """
+    first = ArgumentParser(add_help=False, allow_abbrev=False)
+    for flag in ("--resume", "--recipe", "--data"):
+        first.add_argument(flag)
+    given, rest = first.parse_known_args(words)
+    if given.resume is not None:
+        return _resume(default, Path(given.resume), rest, given.recipe or given.data)
+    data = given.data or DistillConfig().data
+    recipe = given.recipe or default_recipe(data)
+    path, settings = read_recipe(recipe)
+    filled = replace(fill(DistillConfig(), settings, path), recipe=recipe)
+    return parse_flags(adapt(filled), words, program)
+
+
+def parse_flags(default: C, words: Sequence[str], program: str) -> C:
+    """Flags over settings; ``--help`` shows them in the groups that the settings' class inherits from."""
+    kind = type(default)
+    values = {f.name: getattr(default, f.name) for f in fields(default)}
+    groups = [base for base in kind.__mro__ if is_dataclass(base) and base.__bases__ == (object,)]
+    boxes: list[tuple[str, Any, Any]] = [
+        (
+            group.__name__.removesuffix("Options").lower(),
+            tyro.conf.OmitArgPrefixes[group],  # type: ignore[misc,valid-type]
+            field(default=group(**{f.name: values[f.name] for f in fields(group)})),
+        )
+        for group in groups
+    ]
+    boxes += [(name, type(value), field(default=value)) for name, value in values.items() if is_dataclass(value)]
+    form = make_dataclass("Form", boxes, frozen=True)
+    filled: Any = tyro.cli(form, args=list(words), prog=program, description=kind.__doc__)
+    answers: dict[str, Any] = {}
+    for name, value in vars(filled).items():
+        grouped = isinstance(value, tuple(groups))
+        answers |= vars(value) if grouped else {name: value}
+    return kind(**answers)
+
+
+def _resume(default: C, folder: Path, rest: list[str], other: str | None) -> C:
+    """Settings of the run in the folder, but for those that may change between its sittings."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--time-budget", "--time_budget", dest="time_budget")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--workers", type=int)
+    allowed, extra = parser.parse_known_args(rest)
+    if extra or other:
+        raise CrcdError(
+            f"--resume takes everything from {folder}/config.yaml: beside it give only --time-budget, --device and "
+            f"--workers, not {' '.join(extra) or other}"
+        )
+    config = RunFolder(folder).read_config(default)
+    workers = config.workers if allowed.workers is None else allowed.workers
+    return replace(config, resume=folder, time_budget=allowed.time_budget, device=allowed.device, workers=workers)

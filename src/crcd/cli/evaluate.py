@@ -1,0 +1,69 @@
+"""crcd evaluate."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from crcd.errors import CrcdError
+from crcd.evaluate.scorer import Scorer
+from crcd.models import read_metadata
+from crcd.train.build import load_model
+from crcd.train.device import find_device
+from crcd.train.material import Material
+from crcd.train.options import DataOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Score the weights of a classifier on the test images of a data set."""
+
+    weights: Path
+    """Weights: .safetensors, .pt or .pth."""
+    model: str | None = None
+    """Network: a name of `crcd list models`, or timm/NAME; None takes the one that the weights name."""
+    data: str | None = None
+    """Data set; None takes the one that the weights name."""
+    data_dir: Path | None = None
+    """Where the data set lies; digits need none."""
+    download: bool = False
+    """Download the data set into --data-dir if it is absent."""
+    image_size: int | None = None
+    """Side of the square images, pixels; None takes what the weights name, or the data set's own."""
+    skip_corrupt: bool = False
+    """Leave out images that can't be decoded (they are counted) instead of stopping."""
+    batch_size: int = 256
+    """Images a step."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    workers: int = 0
+    """Processes that decode images of a folder too big for memory."""
+
+
+def run(words: Sequence[str]) -> None:
+    """Print the top-1."""
+    config = tyro.cli(EvaluateConfig, args=list(words), prog="crcd evaluate")
+    named = read_metadata(config.weights) if config.weights.suffix == ".safetensors" else {}
+    model_name = config.model or named.get("model")
+    data_name = config.data or named.get("data")
+    if model_name is None or data_name is None:
+        missing = "--model" if model_name is None else "--data"
+        raise CrcdError(f"weights {config.weights}: they do not name it, so give {missing}")
+    size = config.image_size
+    if size is None and named.get("data") == data_name and "image_size" in named:
+        size = int(named["image_size"])
+    options = DataOptions(
+        data=data_name,
+        data_dir=config.data_dir,
+        download=config.download,
+        image_size=size,
+        skip_corrupt=config.skip_corrupt,
+        batch_size=config.batch_size,
+        workers=config.workers,
+    )
+    material = Material.load(options, 0, find_device(config.device))
+    model = load_model(model_name, config.weights, material).to(material.device)
+    scorer = Scorer(lambda: material.score_loader().epoch(0), material.scored.labels, None)
+    (score,) = scorer([model])
+    print(f"{model_name} on {len(material.scored)} test images of {data_name}: top-1 {score['top1']:.2f} %")

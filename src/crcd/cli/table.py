@@ -1,0 +1,37 @@
+"""What a run came to, as a table."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from crcd.train.outcome import Outcome
+
+
+def show(outcome: Outcome, console: Console) -> None:
+    """Print teacher and learners with cost and scores after the last epoch, then the folder."""
+    summary = outcome.summary
+    table = Table(title=f"{summary['data']}, {summary['scored_images']} {summary['scored_on']} images, last epoch")
+    table.add_column("")
+    table.add_column("network")
+    for heading in ("parameters", "multiply-adds", "top-1 %", "agreement %", "seconds"):
+        table.add_column(heading, justify="right")
+    if "teacher" in summary:
+        table.add_row("teacher", *_cells(summary["teacher"]), end_section=True)
+    for name, entry in summary["learners"].items():
+        table.add_row(name, *_cells(entry))
+    console.print(table)
+    console.print(f"all of it is in {outcome.folder}", soft_wrap=True)
+
+
+def _cells(entry: Mapping[str, Any]) -> list[str]:
+    agreement = f"{entry['agreement']:.2f}" if "agreement" in entry else ""
+    return [
+        entry["model"],
+        f"{entry['parameters']:,}",
+        f"{entry['multiply_adds']:,}",
+        f"{entry['top1']:.2f}",
+        agreement,
+        f"{entry['seconds']:.1f}",
+    ]

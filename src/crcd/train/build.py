@@ -1,0 +1,74 @@
+"""Making networks and learners ready to train."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from crcd.data.dataset import Images
+from crcd.errors import CrcdError
+from crcd.methods import find_method
+from crcd.models import Viewer, create_model, load_weights, read_metadata
+from crcd.train.config import DistillConfig
+from crcd.train.learner import Learner
+from crcd.train.material import Material
+from crcd.train.randomness import RandomStream
+from crcd.train.teacher import Teacher
+
+
+def build_model(name: str, material: Material) -> nn.Module:
+    """A new network for the classes and channels of the data."""
+    return create_model(name, material.data.num_classes, material.train.shape[0])
+
+
+def load_model(name: str, weights: Path, material: Material) -> nn.Module:
+    """A network with weights from a file.
+
+    Raises:
+        CrcdError: the file was saved for another network or other classes, or does not fit.
+    """
+    if weights.suffix == ".safetensors":
+        saved = read_metadata(weights).get("model", name)
+        if saved != name:
+            raise CrcdError(f"weights {weights}: they are of a {saved}, not of a {name}; name that network")
+    model = build_model(name, material)
+    load_weights(model, weights)
+    return model
+
+
+def metadata(name: str, material: Material) -> dict[str, str]:
+    """What the weights of a network carry along, enough to build and score it."""
+    channels, height, _ = material.train.shape
+    return {
+        "model": name,
+        "data": material.options.data,
+        "num_classes": str(material.data.num_classes),
+        "in_channels": str(channels),
+        "image_size": str(height),
+    }
+
+
+def build_learners(config: DistillConfig, material: Material, images: Images, teacher: Teacher) -> list[Learner]:
+    """One learner a method, all from the same initial student.
+
+    Args:
+        config: settings of the run.
+        material: the data.
+        images: those the students learn from.
+        teacher: the trained teacher; methods read its shapes.
+    """
+    learners = []
+    for name in config.methods:
+        stream = RandomStream(config.seed, material.device)
+        with stream.active():
+            viewer = Viewer(build_model(config.student, material))
+            method_class = find_method(name)
+            method = None
+            if method_class is not None:
+                example = torch.zeros(2, *images.shape)
+                with torch.no_grad():
+                    student_view = viewer.eval()(example)
+                    teacher_view = teacher(example.to(material.device))
+                method = method_class.build(config.method_config(name), student_view, teacher_view, images.labels)
+        learners.append(Learner(name, viewer, method, config, stream, material.device))
+    return learners

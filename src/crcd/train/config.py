@@ -1,0 +1,86 @@
+"""What a run is told: one flat set of settings for distillation, one for training from scratch."""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from crcd.errors import CrcdError
+from crcd.methods import METHODS, find_method
+from crcd.methods.kd import KDConfig
+from crcd.train.options import DataOptions, OptimiserOptions, RunOptions, require
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(DataOptions, OptimiserOptions, RunOptions):
+    """Everything that training any network needs."""
+
+    def __post_init__(self) -> None:
+        for group in (DataOptions, OptimiserOptions, RunOptions):
+            group.__post_init__(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """The network."""
+
+    model: str = "resnet20"
+    """Network: a name of `crcd list models`, or timm/NAME."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistilOptions:
+    """Teacher, student and how the one learns from the other."""
+
+    teacher: str = "resnet20"
+    """Large network: a name of `crcd list models`, or timm/NAME."""
+    teacher_weights: Path | None = None
+    """Its weights (.safetensors, .pt); None trains it first, in the folder teacher/ of the run."""
+    teacher_epochs: int | None = None
+    """Epochs of that training; None takes --epochs."""
+    student: str = "resnet8"
+    """Small network."""
+    methods: tuple[str, ...] = ("ce", "kd")
+    """Methods to train side by side, a student each; ce is a student without teacher."""
+    student_images: int | None = None
+    """Labelled training images that the students see, the same number of each class; None for all."""
+    distill_until: int | None = None
+    """Last epoch with distillation terms, cross-entropy alone afterwards; None for all epochs."""
+
+    def __post_init__(self) -> None:
+        require(len(self.methods) > 0, "methods", "empty", "name at least one, such as ce kd")
+        for name in self.methods:
+            find_method(name)
+        require(len(set(self.methods)) == len(self.methods), "methods", " ".join(self.methods), "name each one once")
+        for flag in ("teacher_epochs", "student_images", "distill_until"):
+            value = getattr(self, flag)
+            require(value is None or value >= 1, flag.replace("_", "-"), value, "give 1 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(ModelOptions, TrainOptions):
+    """Train a classifier from scratch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillConfig(DistilOptions, TrainOptions):
+    """Train small classifiers under a large one, side by side on the same batches."""
+
+    kd: KDConfig = field(default_factory=KDConfig)
+
+    def __post_init__(self) -> None:
+        DistilOptions.__post_init__(self)
+        TrainOptions.__post_init__(self)
+        if self.teacher_weights is not None and self.teacher_epochs is not None:
+            raise CrcdError("--teacher-weights and --teacher-epochs exclude each other: leave one out")
+
+    def method_config(self, name: str) -> Any:
+        """Settings of the method of this name, an instance of the class that the registry gives for it."""
+        config = getattr(self, name)
+        assert isinstance(config, METHODS[name][1])
+        return config
+
+    def for_teacher(self, out: Path | None) -> TrainConfig:
+        """Settings of training this run's teacher from scratch, as a run of its own in the folder ``out``."""
+        shared = {f.name: getattr(self, f.name) for f in fields(TrainOptions)}
+        own = {"epochs": self.teacher_epochs or self.epochs, "out": out, "resume": None}
+        return TrainConfig(model=self.teacher, **(shared | own))

@@ -1,0 +1,104 @@
+"""Distillation: several students side by side under one teacher."""
+
+from typing import Any
+
+from torch import nn
+
+from crcd.data import subset
+from crcd.evaluate.scorer import Scorer
+from crcd.models import save_weights
+from crcd.train.build import build_learners, build_model, load_model, metadata
+from crcd.train.config import DistillConfig
+from crcd.train.device import find_device
+from crcd.train.loop import Loop
+from crcd.train.material import Material
+from crcd.train.outcome import Outcome, describe_run, learner_entry, model_entry
+from crcd.train.reporter import Reporter
+from crcd.train.run_folder import RunFolder, begin_folder
+from crcd.train.scratch import NAME, train_classifier
+from crcd.train.stop import StopSignal
+from crcd.train.teacher import Teacher
+
+
+def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
+    """Train a student by each method under one teacher, which is trained first where no weights are given.
+
+    Raises:
+        CrcdError: a mistake in the settings or the data, or a loss that is not finite.
+        RunStopped: a signal or the time budget stopped it; it can be resumed.
+    """
+    reporter = reporter or Reporter()
+    folder = begin_folder(config, config.data, config.teacher, config.student)
+    stop = StopSignal(config.budget, f"crcd distill --resume {folder.path}")
+    device = find_device(config.device)
+    material = Material.load(config, config.seed, device)
+    images = material.train
+    if config.student_images is not None:
+        images = subset(images, config.student_images, config.seed)
+    train = material.train_loader(images)
+    model = _initial_teacher(config, material, folder)
+    build_learners(config, material, images, Teacher(model, device))  # mistakes show before a long teacher training
+    if config.resume is None:
+        folder.create(config)
+    model = _trained_teacher(model, config, material, folder, stop, reporter)
+    teacher = Teacher(model, device)
+    learners = build_learners(config, material, images, teacher)
+    loader = material.score_loader()
+    scorer = Scorer(lambda: loader.epoch(0), material.scored.labels, teacher.viewer.model)
+    guide = teacher if any(learner.method is not None for learner in learners) else None
+    title = " ".join(config.methods)
+    loop = Loop(title, config, learners, guide, train, scorer, folder, stop, reporter, config.distill_until)
+    loop.run()
+    for learner in learners:
+        save_weights(learner.viewer.model, folder.weights(learner.name), metadata(config.student, material))
+    teacher_entry = {**model_entry(config.teacher, model, material), "top1": scorer.teacher_top1}
+    teacher_entry |= _teacher_training(folder)
+    summary = {
+        **describe_run(config, material),
+        "student_images": len(images),
+        "teacher": teacher_entry,
+        "learners": {
+            learner.name: learner_entry(config.student, learner.viewer.model, learner.name, loop.history, material)
+            for learner in learners
+        },
+        "seconds": round(loop.seconds + teacher_entry["seconds"], 3),
+    }
+    folder.write_summary(summary)
+    return Outcome(folder.path, summary)
+
+
+def _initial_teacher(config: DistillConfig, material: Material, folder: RunFolder) -> nn.Module:
+    """The teacher with its weights, or untrained where it has none yet."""
+    kept = folder.weights("teacher")
+    weights = kept if kept.is_file() else config.teacher_weights
+    return build_model(config.teacher, material) if weights is None else load_model(config.teacher, weights, material)
+
+
+def _trained_teacher(
+    model: nn.Module,
+    config: DistillConfig,
+    material: Material,
+    folder: RunFolder,
+    stop: StopSignal,
+    reporter: Reporter,
+) -> nn.Module:
+    """The teacher, trained in a run folder of its own unless it came with weights; kept as teacher.safetensors."""
+    if folder.weights("teacher").is_file():
+        return model
+    if config.teacher_weights is None:
+        own = RunFolder(folder.path / "teacher")
+        own_config = config.for_teacher(own.path)
+        if not own.checkpoint.is_file():
+            own.create(own_config)
+        model = train_classifier(own_config, material, own, stop, reporter)
+    save_weights(model, folder.weights("teacher"), metadata(config.teacher, material))
+    return model
+
+
+def _teacher_training(folder: RunFolder) -> dict[str, Any]:
+    """Epochs and seconds of the teacher's training; none where it came with weights."""
+    own = RunFolder(folder.path / "teacher")
+    if not own.summary.is_file():
+        return {"epochs": None, "seconds": 0.0}
+    entry = own.read_summary()["learners"][NAME]
+    return {"epochs": entry["epochs"], "seconds": entry["seconds"]}

@@ -1,0 +1,111 @@
+"""One student, its method and its optimiser."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.optim import SGD
+
+from crcd.data.batch import Batch
+from crcd.methods.method import Method
+from crcd.models import Viewer
+from crcd.relation.view import View
+from crcd.train.options import OptimiserOptions
+from crcd.train.randomness import RandomStream
+from crcd.train.stopwatch import Stopwatch
+from crcd.train.totals import Totals
+
+
+class Learner:
+    """A student that learns by ce_weight * CE + w * method loss (CE alone without a method).
+
+    Whatever it draws at random comes from a stream of its own, so its numbers do not depend on the learners beside it.
+
+    Args:
+        name: what it is called in the run's files.
+        viewer: the student.
+        method: distillation terms, whose parameters are trained along; None for the student alone.
+        options: settings of the optimiser.
+        stream: its random numbers.
+        device: where all of it computes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        viewer: Viewer,
+        method: Method | None,
+        options: OptimiserOptions,
+        stream: RandomStream,
+        device: torch.device,
+    ) -> None:
+        self.name = name
+        self.viewer = viewer.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.method = method.to(device) if method is not None else None
+        self.stream = stream
+        self.device = device
+        self.totals = Totals()
+        self.watch = Stopwatch(device)
+        parameters = [*viewer.parameters(), *(method.parameters() if method is not None else ())]
+        self.optimizer = SGD(
+            dict.fromkeys(parameter for parameter in parameters if parameter.requires_grad),
+            lr=options.lr,
+            momentum=options.momentum,
+            nesterov=options.nesterov,
+            weight_decay=options.weight_decay,
+        )
+
+    def step(self, batch: Batch, teacher: View | None, learning_rate: float, weight: float) -> None:
+        """Learn from one batch and add the loss and its parts to the epoch's totals.
+
+        Args:
+            batch: images, classes and indices.
+            teacher: the teacher's view of the batch; None where no learner needs one.
+            learning_rate: of this step.
+            weight: w, of the method's terms; at 0 the method rests.
+        """
+        self.viewer.train()
+        with self.watch.running(), self.stream.active():
+            loss, parts = self._loss(batch, teacher, weight)
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            self.totals.add(parts)
+
+    def _loss(self, batch: Batch, teacher: View | None, weight: float) -> tuple[Tensor, dict[str, Tensor]]:
+        student = self.viewer(batch.image)
+        ce = cross_entropy(student.logits.float(), batch.target)
+        if self.method is None or teacher is None or weight == 0:
+            return ce, {"loss": ce.detach(), "ce": ce.detach()}
+        terms = self.method(student, teacher, batch)
+        loss = self.method.ce_weight * ce + weight * terms["loss"]
+        return loss, terms | {"loss": loss.detach(), "ce": ce.detach()}
+
+    def begin_epoch(self) -> None:
+        """Set the epoch's totals and time to zero."""
+        self.totals.clear()
+        self.watch.seconds = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that its next step depends on, and the epoch's totals."""
+        return {
+            "student": self.viewer.model.state_dict(),
+            "method": self.method.state_dict() if self.method is not None else {},
+            "optimizer": self.optimizer.state_dict(),
+            "stream": self.stream.state_dict(),
+            "totals": self.totals.state_dict(),
+            "seconds": self.watch.seconds,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a stored state."""
+        self.viewer.model.load_state_dict(state["student"])
+        if self.method is not None:
+            self.method.load_state_dict(state["method"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.stream.load_state_dict(state["stream"])
+        self.totals.load_state_dict(state["totals"], self.device)
+        self.watch.seconds = state["seconds"]

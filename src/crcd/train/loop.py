@@ -1,0 +1,165 @@
+"""The training loop: many learners, one teacher, the same batches."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from crcd.data.loader import Loader
+from crcd.errors import CrcdError
+from crcd.evaluate.scorer import Scorer
+from crcd.train.checkpoint import load_checkpoint, save_checkpoint
+from crcd.train.config import TrainOptions
+from crcd.train.config_file import fingerprint
+from crcd.train.learner import Learner
+from crcd.train.reporter import Reporter
+from crcd.train.run_folder import RunFolder
+from crcd.train.schedule import distillation_weight, learning_rate
+from crcd.train.stop import StopSignal
+from crcd.train.teacher import Teacher
+
+
+class Loop:
+    """Trains all learners on the same batches and augmentations with one teacher forward a batch.
+
+    It goes on from the folder's checkpoint where there is one, exactly where that was taken.
+
+    Args:
+        title: what is trained, for the reporter.
+        config: settings of the whole run.
+        learners: the students.
+        teacher: None where no learner has a method.
+        train: training batches; those of an epoch depend on seed and epoch alone.
+        scorer: scores the students after each epoch.
+        folder: where checkpoint and metrics are written.
+        stop: asks the loop to stop early.
+        reporter: is told what happens.
+        distill_until: last epoch with distillation terms; None for all.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        config: TrainOptions,
+        learners: Sequence[Learner],
+        teacher: Teacher | None,
+        train: Loader,
+        scorer: Scorer,
+        folder: RunFolder,
+        stop: StopSignal,
+        reporter: Reporter,
+        distill_until: int | None = None,
+    ) -> None:
+        self.title = title
+        self.config = config
+        self.learners = learners
+        self.teacher = teacher
+        self.train = train
+        self.scorer = scorer
+        self.folder = folder
+        self.stop = stop
+        self.reporter = reporter
+        self.distill_until = distill_until
+        self.epoch = 0
+        self.step = 0
+        self.history: list[dict[str, Any]] = []
+        self._seconds_before = 0.0
+        self._began = self._saved = time.monotonic()
+        if folder.checkpoint.exists():
+            self._load()
+        else:
+            self._save()
+
+    def run(self) -> None:
+        """Train to the last epoch.
+
+        Raises:
+            RunStopped: a signal or the time budget ended it before; the state is saved.
+            CrcdError: a loss is not finite, or a file could not be written; the last good checkpoint is kept.
+        """
+        steps = len(self.train)
+        self.reporter.begin(self.title, self.learners, self.config.epochs, steps, self.epoch * steps + self.step)
+        try:
+            with self.stop:
+                while self.epoch < self.config.epochs:
+                    self._train_epoch()
+                    self._end_epoch()
+        finally:
+            self.reporter.end()
+
+    def _train_epoch(self) -> None:
+        weight = distillation_weight(self.distill_until, self.epoch)
+        for batch in self.train.epoch(self.epoch, self.step):
+            rate = learning_rate(self.config, self.epoch, self.step, len(self.train))
+            view = self.teacher(batch.image) if self.teacher is not None and weight > 0 else None
+            for learner in self.learners:
+                learner.step(batch, view, rate, weight)
+            self.step += 1
+            self._between_steps(len(batch.target))
+
+    def _between_steps(self, images: int) -> None:
+        if self.learners[0].device.type == "cpu":
+            self._check_finite()
+        self.reporter.step(images)
+        stopping = self.stop.due()
+        if stopping or time.monotonic() - self._saved > self.config.checkpoint_seconds:
+            self._check_finite()
+            self._save()
+        if stopping:
+            raise self.stop.stopped(f"in epoch {self.epoch + 1} after step {self.step} of training {self.title}")
+
+    def _end_epoch(self) -> None:
+        self._check_finite()
+        scores = self.scorer([learner.viewer.model for learner in self.learners])
+        records = [self._record(learner, score) for learner, score in zip(self.learners, scores, strict=True)]
+        self.history += records
+        self.epoch, self.step = self.epoch + 1, 0
+        for learner in self.learners:
+            learner.begin_epoch()
+        self._save()
+        self.folder.write_metrics(self.history)
+        self.reporter.epoch(records)
+
+    def _record(self, learner: Learner, score: dict[str, float]) -> dict[str, Any]:
+        seconds = learner.watch.seconds
+        return {
+            "epoch": self.epoch + 1,
+            "learner": learner.name,
+            **learner.totals.means(),
+            **score,
+            "lr": learning_rate(self.config, self.epoch, len(self.train) - 1, len(self.train)),
+            "seconds": round(seconds, 3),
+            "images_per_second": round(len(self.train) * self.config.batch_size / seconds, 1),
+        }
+
+    def _check_finite(self) -> None:
+        for learner in self.learners:
+            if parts := learner.totals.not_finite():
+                raise CrcdError(
+                    f"{' and '.join(parts)} of learner '{learner.name}' not finite in epoch {self.epoch + 1} by step "
+                    f"{self.step}: try a lower --lr or --warmup-epochs; the last good state is {self.folder.checkpoint}"
+                )
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the run began, without pauses between its sittings."""
+        return self._seconds_before + time.monotonic() - self._began
+
+    def _save(self) -> None:
+        state = {
+            "fingerprint": fingerprint(self.config),
+            "epoch": self.epoch,
+            "step": self.step,
+            "history": self.history,
+            "seconds": self.seconds,
+            "learners": {learner.name: learner.state_dict() for learner in self.learners},
+        }
+        save_checkpoint(self.folder.checkpoint, state)
+        self._saved = time.monotonic()
+
+    def _load(self) -> None:
+        state = load_checkpoint(self.folder.checkpoint, fingerprint(self.config))
+        self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
+        self._seconds_before = state["seconds"]
+        for learner in self.learners:
+            learner.load_state_dict(state["learners"][learner.name])
+        self.folder.write_metrics(self.history)

@@ -1,0 +1,70 @@
+"""The images of a run: which are learned from, which are scored."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+
+from crcd.data import DataSet, HorizontalFlip, Images, Loader, PadCrop, load_dataset, split
+from crcd.train.options import DataOptions
+
+
+@dataclass(frozen=True)
+class Material:
+    """A data set as a run uses it.
+
+    Attributes:
+        data: the whole data set.
+        train: images to learn from, without those held out.
+        scored: images to score on.
+        scored_on: ``"test"`` or ``"holdout"``.
+        options: settings of the data.
+        seed: of order, augmentation and what is held out.
+        device: where batches are made.
+    """
+
+    data: DataSet
+    train: Images
+    scored: Images
+    scored_on: str
+    options: DataOptions
+    seed: int
+    device: torch.device
+
+    @classmethod
+    def load(cls, options: DataOptions, seed: int, device: torch.device) -> Self:
+        """Load the data set and hold out what the settings ask for."""
+        data = load_dataset(
+            options.data,
+            options.data_dir,
+            image_size=options.image_size,
+            download=options.download,
+            skip_corrupt=options.skip_corrupt,
+        )
+        if options.holdout == 0:
+            return cls(data, data.train, data.test, "test", options, seed, device)
+        train, held_out = split(data.train, options.holdout, seed)
+        return cls(data, train, held_out, "holdout", options, seed, device)
+
+    def train_loader(self, images: Images) -> Loader:
+        """Shuffled, augmented batches of the images."""
+        padding = [PadCrop(self.options.crop_padding)] if self.options.crop_padding else []
+        flip = [HorizontalFlip()] if self.options.flip else []
+        return self._loader(images, train=True, augment=[*padding, *flip])
+
+    def score_loader(self) -> Loader:
+        """The scored images in order."""
+        return self._loader(self.scored, train=False, augment=None)
+
+    def _loader(self, images: Images, *, train: bool, augment: list[PadCrop | HorizontalFlip] | None) -> Loader:
+        return Loader(
+            images,
+            self.options.batch_size,
+            augment=augment,
+            mean=self.data.mean,
+            std=self.data.std,
+            device=self.device,
+            seed=self.seed,
+            train=train,
+            workers=self.options.workers,
+        )

@@ -1,0 +1,128 @@
+"""Settings that distillation and training from scratch share, in the groups that ``--help`` shows."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from crcd.errors import CrcdError
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Images and how they are fed."""
+
+    data: str = "digits"
+    """Data set: a name of `crcd list data`, or `folder` for train/CLASS/* and val/CLASS/* under --data-dir."""
+    data_dir: Path | None = None
+    """Where the data set lies; digits need none."""
+    download: bool = False
+    """Download the data set into --data-dir if it is absent."""
+    image_size: int | None = None
+    """Side of the square images, pixels; None takes the data set's own."""
+    skip_corrupt: bool = False
+    """Leave out images that can't be decoded (they are counted) instead of stopping."""
+    holdout: float = 0.0
+    """Share of the training images held out, and scored in place of the test images: for tuning."""
+    batch_size: int = 64
+    """Images a step."""
+    crop_padding: int = 4
+    """Random crops out of images padded by this many black pixels; 0 for none."""
+    flip: bool = True
+    """Mirror each training image with probability 1/2."""
+    workers: int = 0
+    """Processes that decode images of a folder too big for memory."""
+
+    def __post_init__(self) -> None:
+        require(self.batch_size >= 2, "batch-size", self.batch_size, "give 2 or more: a relation needs two samples")
+        require(0 <= self.holdout < 1, "holdout", self.holdout, "give a share from 0 to below 1")
+        require(self.image_size is None or self.image_size >= 8, "image-size", self.image_size, "give 8 or more")
+        require(self.crop_padding >= 0, "crop-padding", self.crop_padding, "give 0 or more")
+        require(self.workers >= 0, "workers", self.workers, "give 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserOptions:
+    """Stochastic gradient descent and its learning rate."""
+
+    epochs: int = 240
+    """Passes over the training images."""
+    lr: float = 0.05
+    """Initial learning rate."""
+    schedule: Literal["step", "cosine"] = "step"
+    """Step: times gamma after each milestone. Cosine: to zero along half a cosine."""
+    milestones: tuple[float, ...] = (0.625, 0.75, 0.875)
+    """Ends of the steps: epochs, or shares of all epochs where below 1."""
+    gamma: float = 0.1
+    """Factor of the learning rate at each milestone."""
+    warmup_epochs: float = 0.0
+    """Epochs over which the learning rate rises linearly to its initial value."""
+    momentum: float = 0.9
+    """Momentum."""
+    nesterov: bool = False
+    """Nesterov's form of the momentum."""
+    weight_decay: float = 5e-4
+    """Weight decay of every parameter."""
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, "epochs", self.epochs, "give 1 or more")
+        require(self.lr > 0, "lr", self.lr, "give a learning rate above 0")
+        require(all(m > 0 for m in self.milestones), "milestones", self.milestones, "give numbers above 0")
+        require(self.gamma > 0, "gamma", self.gamma, "give a factor above 0")
+        require(0 <= self.warmup_epochs < self.epochs, "warmup-epochs", self.warmup_epochs, "give fewer than --epochs")
+        require(0 <= self.momentum < 1, "momentum", self.momentum, "give a number from 0 to below 1")
+        require(self.weight_decay >= 0, "weight-decay", self.weight_decay, "give 0 or more")
+        require(self.momentum > 0 or not self.nesterov, "momentum", self.momentum, "Nesterov's form needs it above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The run and its folder."""
+
+    recipe: str | None = None
+    """Defaults for all of these: a name of `crcd list recipes` or a YAML file; None takes the data set's."""
+    seed: int = 0
+    """Seed of initial weights, data order, augmentation and choice of images."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N; auto takes a GPU where there is one."""
+    out: Path | None = None
+    """Folder of the run; None takes the first free runs/DATA-NETWORKS-N."""
+    resume: Path | None = None
+    """Folder of a run to continue; beside it only --time-budget, --device and --workers may be given."""
+    time_budget: str | None = None
+    """Stop at the next step, ready to resume, after this long: seconds, 90s, 9m or 1h30m."""
+    checkpoint_seconds: float = 180.0
+    """Seconds between checkpoints within an epoch; one more is written after each epoch."""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.seed < 2**31, "seed", self.seed, "give a number from 0 to 2147483647")
+        require(self.checkpoint_seconds > 0, "checkpoint-seconds", self.checkpoint_seconds, "give seconds above 0")
+        if self.time_budget is not None:
+            parse_duration(self.time_budget)
+
+    @property
+    def budget(self) -> float | None:
+        """The time budget in seconds."""
+        return None if self.time_budget is None else parse_duration(self.time_budget)
+
+
+def require(holds: bool, flag: str, value: object, advice: str) -> None:
+    """Raises the ``CrcdError`` that names the flag, its value and what to give instead, unless the check holds."""
+    if not holds:
+        raise CrcdError(f"--{flag} is {value}: {advice}")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of ``90``, ``90s``, ``9m`` or ``1h30m``.
+
+    Raises:
+        CrcdError: the text is none of these, or not above 0.
+    """
+    match = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", text.strip())
+    try:
+        parts = [float(part or 0) for part in match.groups()] if match else []
+    except ValueError:
+        parts = []
+    seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+    require(seconds > 0, "time-budget", text, "give a time such as 90s, 9m or 1h30m")
+    return seconds

@@ -1,0 +1,107 @@
+"""Where everything about one run lies."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from crcd.errors import CrcdError
+from crcd.train.config_file import fill, read_yaml, to_plain
+from crcd.train.files import write_text
+from crcd.train.options import RunOptions
+
+C = TypeVar("C", bound=RunOptions)
+
+
+class RunFolder:
+    """config.yaml, checkpoint.pt, metrics.jsonl, summary.json and the weights of one run.
+
+    Args:
+        path: the folder; ``create`` makes it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.checkpoint = path / "checkpoint.pt"
+        self.metrics = path / "metrics.jsonl"
+        self.summary = path / "summary.json"
+
+    def weights(self, name: str) -> Path:
+        """File for the weights of a learner or of the teacher."""
+        return self.path / f"{name}.safetensors"
+
+    def refuse_used(self) -> None:
+        """Raises ``CrcdError`` if the path is taken by a file or a folder with anything but a config.yaml in it."""
+        if self.path.exists() and not self.path.is_dir():
+            raise CrcdError(f"--out {self.path} is a file: name a folder")
+        if self.path.is_dir() and any(entry != self.config for entry in self.path.iterdir()):
+            raise CrcdError(
+                f"run folder {self.path} exists and is not empty: continue it with --resume, or name another --out"
+            )
+
+    def create(self, config: Any) -> None:
+        """Make the folder and write the settings into it."""
+        self.refuse_used()
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.config, yaml.safe_dump(to_plain(config), sort_keys=False))
+
+    def read_config(self, default: C) -> C:
+        """The settings that ``create`` wrote.
+
+        Args:
+            default: settings of the same class.
+
+        Raises:
+            CrcdError: no run began in this folder.
+        """
+        if not self.config.is_file():
+            raise CrcdError(f"--resume {self.path}: there is no run here (no config.yaml); name the folder of a run")
+        return fill(default, read_yaml(self.config), self.config)
+
+    def refuse_without_checkpoint(self) -> None:
+        """Raises ``CrcdError`` if the run that began here has nothing to go on from."""
+        if not self.checkpoint.is_file() and not RunFolder(self.path / "teacher").checkpoint.is_file():
+            raise CrcdError(f"--resume {self.path}: no checkpoint in it; begin anew with the same settings")
+
+    def write_metrics(self, history: Sequence[dict[str, Any]]) -> None:
+        """Write all lines so far, one an epoch and learner."""
+        write_text(self.metrics, "".join(f"{json.dumps(record)}\n" for record in history))
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Write what the run came to."""
+        write_text(self.summary, f"{json.dumps(summary, indent=2)}\n")
+
+    def read_summary(self) -> dict[str, Any]:
+        """What ``write_summary`` wrote."""
+        summary = json.loads(self.summary.read_text(encoding="utf-8"))
+        assert isinstance(summary, dict)
+        return summary
+
+
+def begin_folder(options: RunOptions, *names: str) -> RunFolder:
+    """The folder of a run that begins or goes on, checked but not made.
+
+    Args:
+        options: say where.
+        names: for a run without ``out``: it lies in runs/NAMES-n with the first free n.
+
+    Raises:
+        CrcdError: ``out`` is taken, or the run to resume has no checkpoint.
+    """
+    if options.resume is not None:
+        folder = RunFolder(options.resume)
+        folder.refuse_without_checkpoint()
+        return folder
+    folder = RunFolder(options.out or _first_free("-".join(name.replace("/", "_") for name in names)))
+    folder.refuse_used()
+    return folder
+
+
+def _first_free(stem: str) -> Path:
+    number = 1
+    while (path := Path("runs") / f"{stem}-{number}").exists():
+        number += 1
+    return path

@@ -1,0 +1,64 @@
+"""Training one classifier from scratch."""
+
+from torch import nn
+
+from crcd.evaluate.scorer import Scorer
+from crcd.models import Viewer, save_weights
+from crcd.train.build import build_model, metadata
+from crcd.train.config import TrainConfig
+from crcd.train.device import find_device
+from crcd.train.learner import Learner
+from crcd.train.loop import Loop
+from crcd.train.material import Material
+from crcd.train.outcome import Outcome, describe_run, learner_entry
+from crcd.train.randomness import RandomStream
+from crcd.train.reporter import Reporter
+from crcd.train.run_folder import RunFolder, begin_folder
+from crcd.train.stop import StopSignal
+
+NAME = "ce"
+
+
+def train(config: TrainConfig, reporter: Reporter | None = None) -> Outcome:
+    """Train a classifier by cross-entropy in a run folder of its own, or go on with one.
+
+    Raises:
+        CrcdError: a mistake in the settings or the data, or a loss that is not finite.
+        RunStopped: a signal or the time budget stopped it; it can be resumed.
+    """
+    folder = begin_folder(config, config.data, config.model)
+    stop = StopSignal(config.budget, f"crcd train --resume {folder.path}")
+    material = Material.load(config, config.seed, find_device(config.device))
+    build_model(config.model, material)
+    if config.resume is None:
+        folder.create(config)
+    train_classifier(config, material, folder, stop, reporter or Reporter())
+    return Outcome(folder.path, folder.read_summary())
+
+
+def train_classifier(
+    config: TrainConfig, material: Material, folder: RunFolder, stop: StopSignal, reporter: Reporter
+) -> nn.Module:
+    """Train a network on all training images and write weights and summary into the folder.
+
+    Args:
+        config: settings of the run.
+        material: the data.
+        folder: an existing run folder, gone on with where it holds a checkpoint.
+        stop: asks to stop early.
+        reporter: is told what happens.
+    """
+    stream = RandomStream(config.seed, material.device)
+    with stream.active():
+        model = build_model(config.model, material)
+    learner = Learner(NAME, Viewer(model), None, config, stream, material.device)
+    loader = material.score_loader()
+    scorer = Scorer(lambda: loader.epoch(0), material.scored.labels, None)
+    loop = Loop(
+        config.model, config, [learner], None, material.train_loader(material.train), scorer, folder, stop, reporter
+    )
+    loop.run()
+    save_weights(model, folder.weights(NAME), metadata(config.model, material))
+    entry = learner_entry(config.model, model, NAME, loop.history, material)
+    folder.write_summary({**describe_run(config, material), "learners": {NAME: entry}, "seconds": loop.seconds})
+    return model

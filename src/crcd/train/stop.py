@@ -1,0 +1,59 @@
+"""Stopping a run between two steps: on a signal, or when its time is up."""
+
+import signal
+import threading
+import time
+from types import FrameType, TracebackType
+from typing import Self
+
+
+class RunStopped(Exception):  # noqa: N818 - no error: the run was asked to stop and did
+    """The run stopped before its end, its state saved.
+
+    Attributes:
+        status: exit status for the command line: 130 after a signal, 0 when the time budget was used up.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class StopSignal:
+    """Watches for SIGINT and SIGTERM (inside ``with``, in the main thread) and for the end of the time budget.
+
+    A second SIGINT is not caught: it interrupts at once.
+
+    Args:
+        budget: seconds from now; None for no limit.
+        advice: how to go on, for whoever reads that the run stopped.
+    """
+
+    def __init__(self, budget: float | None, advice: str) -> None:
+        self._advice = advice
+        self._deadline = None if budget is None else time.monotonic() + budget
+        self._received: str | None = None
+        self._previous: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self._received = signal.Signals(number).name
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def due(self) -> bool:
+        """Whether to stop now."""
+        return self._received is not None or (self._deadline is not None and time.monotonic() >= self._deadline)
+
+    def stopped(self, where: str) -> RunStopped:
+        """What to raise once the state is saved."""
+        reason = f"stopped by {self._received}" if self._received else "time budget used up"
+        return RunStopped(f"{reason} {where}; continue with: {self._advice}", 130 if self._received else 0)

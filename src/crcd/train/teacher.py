@@ -1,0 +1,27 @@
+"""The frozen network that students learn from."""
+
+import torch
+from torch import Tensor, nn
+
+from crcd.models import Viewer, fold_batchnorm
+from crcd.relation.view import View
+
+
+class Teacher:
+    """A frozen copy of a classifier in eval mode, its batch normalisations folded, channels last.
+
+    Args:
+        model: the trained classifier; left as it is.
+        device: where the copy computes.
+    """
+
+    def __init__(self, model: nn.Module, device: torch.device) -> None:
+        folded = fold_batchnorm(model).requires_grad_(False)
+        self.viewer = Viewer(folded.to(device=device, memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
+
+    def __call__(self, image_BCHW: Tensor) -> View:
+        """View of a batch. Its tensors have no graph and may be saved for the backward pass of a student."""
+        with torch.inference_mode():
+            view = self.viewer(image_BCHW)
+        maps = {name: feature_map.clone() for name, feature_map in view.maps.items()}
+        return View(view.logits.clone(), view.feature.clone(), view.classifier, maps)
