@@ -1,0 +1,63 @@
+"""Settings of CRCD."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from crcd.errors import CrcdError
+from crcd.relation.objectives import MIN_TEMPERATURE
+
+
+@dataclass(frozen=True)
+class RelationConfig:
+    """How relations are made and contrasted."""
+
+    relation: Literal["difference", "mlp"] = "difference"
+    """Difference of two elements (released code), or a learned relation network (paper, eq. 10 and 11)."""
+    objective: Literal["infonce", "nce"] = "infonce"
+    """InfoNCE, or noise-contrastive estimation with a frozen constant (released code, CRD)."""
+    temperature: float = 0.1
+    """Temperature tau of the critic."""
+    dim: int = 128
+    """Width D of the embedded elements."""
+    hidden: int = 128
+    """Hidden width of the mlp relation."""
+    source: Literal["bank", "queue", "batch"] = "bank"
+    """Where negatives come from: rows of all samples, the latest elements, or the batch itself."""
+    negatives: int = 4096
+    """Number K of negatives; with `batch` it is the batch that counts."""
+    exclude: Literal["exact", "relax"] = "exact"
+    """A sample's negatives leave out its own class (exact) or only itself (relax)."""
+    shared: bool = True
+    """One draw of K negatives for the whole batch, or one for each sample (bank only)."""
+    bank_momentum: float = 0.5
+    """Share of its old value that a bank row keeps."""
+    anchors: int | None = None
+    """Number A of anchors; None takes every sample of the batch."""
+    anchor_source: Literal["current", "bank"] = "current"
+    """Anchors are the batch's current teacher elements, or rows of the bank."""
+    positive_source: Literal["current", "bank"] = "current"
+    """The positive key is the sample's current teacher element, or its row of the bank."""
+    feature_weight: float = 1.0
+    """Weight of the relation loss on features."""
+    gradient_weight: float = 0.1
+    """Weight of the relation loss on feature gradients."""
+    min_gradient: float = 1e-7
+    """Samples whose feature gradient is shorter weigh nothing in the gradient relation."""
+
+    def __post_init__(self) -> None:
+        for name, holds, advice in (
+            ("temperature", self.temperature >= MIN_TEMPERATURE, f"{MIN_TEMPERATURE} or more"),
+            ("dim", self.dim >= 2, "2 or more"),
+            ("hidden", self.hidden >= 1, "1 or more"),
+            ("negatives", self.negatives >= 1, "1 or more"),
+            ("bank_momentum", 0 <= self.bank_momentum < 1, "from 0 to below 1"),
+            ("anchors", self.anchors is None or self.anchors >= 1, "1 or more"),
+            ("feature_weight", self.feature_weight >= 0, "0 or more"),
+            ("gradient_weight", self.gradient_weight >= 0, "0 or more"),
+            ("min_gradient", self.min_gradient >= 0, "0 or more"),
+        ):
+            if not holds:
+                raise CrcdError(f"crcd.{name} is {getattr(self, name)}: give {advice}")
+        for name in ("anchor_source", "positive_source"):
+            if getattr(self, name) == "bank" and self.source != "bank":
+                raise CrcdError(f"crcd.{name} is bank, but negatives come from the {self.source}: set crcd.source to bank")

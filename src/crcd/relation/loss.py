@@ -1,0 +1,220 @@
+"""CRCDLoss: the relation contrast of two complementary elements, with its heads and banks, for any training loop."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from crcd.errors import CrcdError
+from crcd.relation.bank import Bank, Elements, InBatch, NegativeSource, Queue
+from crcd.relation.config import RelationConfig
+from crcd.relation.contrast import Contrast, relation_contrast
+from crcd.relation.gradient import gradient_element
+from crcd.relation.negatives import Negatives
+from crcd.relation.objectives import NCE, InfoNCE, Objective
+from crcd.relation.relations import DifferenceNetwork, Embedding, MLPNetwork, Relation
+from crcd.relation.view import View
+
+
+class CRCDTerms(NamedTuple):
+    """The relation losses of one batch; None for an element whose weight is 0.
+
+    Attributes:
+        loss: feature_weight * feature + gradient_weight * gradient, differentiable.
+        feature: relation loss on features (student's term plus mirrored term), nats, detached.
+        gradient: relation loss on feature gradients, likewise.
+        mi_bound: lower bound of the mutual information of the feature relations of teacher and student, nats.
+        gradient_mi_bound: the same for feature gradients.
+    """
+
+    loss: Tensor
+    feature: Tensor | None
+    gradient: Tensor | None
+    mi_bound: Tensor | None
+    gradient_mi_bound: Tensor | None
+
+
+class _Direction(nn.Module):
+    """One direction of the contrast: its relation network and, for NCE, its constant Z frozen on the first batch.
+
+    Z = N * mean over the pairs and keys of exp(cos / tau).
+    """
+
+    def __init__(self, config: RelationConfig, num_samples: int) -> None:
+        super().__init__()
+        self.config, self.num_samples = config, num_samples
+        self.network = MLPNetwork(config.dim, config.hidden) if config.relation == "mlp" else DifferenceNetwork()
+        self.log_z: Tensor | None = None
+
+    def forward(
+        self, query: Tensor, positive: Tensor, anchor: Tensor, anchor_sample: Tensor, weight: Tensor, keys: Negatives
+    ) -> Contrast:
+        relation: Relation = self.network()
+        objective: Objective = InfoNCE(self.config.temperature)
+        if self.config.objective == "nce":
+            if self.log_z is None:
+                log_z = self._first_log_z(relation, query, positive, anchor, anchor_sample, weight, keys)
+                if torch.isinf(log_z):
+                    return Contrast(query.sum() * 0, log_z.new_zeros(()))
+                self.log_z = log_z
+            objective = NCE(self.config.temperature, self.log_z, self.num_samples)
+        return relation_contrast(
+            relation, query, positive, anchor, keys, objective, weight_BA=weight, anchor_sample_A=anchor_sample
+        )
+
+    @torch.no_grad()
+    def _first_log_z(
+        self,
+        relation: Relation,
+        query: Tensor,
+        positive: Tensor,
+        anchor: Tensor,
+        anchor_sample: Tensor,
+        weight: Tensor,
+        keys: Negatives,
+    ) -> Tensor:
+        """log(N * mean of exp(cos / tau)), or -inf when the batch has no usable negative."""
+        objective = _SumOfExponentials(self.config.temperature)
+        contrast = relation_contrast(
+            relation, query, positive, anchor, keys, objective, weight_BA=weight, anchor_sample_A=anchor_sample
+        )
+        return contrast.mi_bound.log() + math.log(self.num_samples)
+
+    def get_extra_state(self) -> Any:
+        """log Z."""
+        return self.log_z
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take log Z back."""
+        self.log_z = state
+
+
+@dataclass(frozen=True)
+class _SumOfExponentials(InfoNCE):
+    """Reports the mean of exp(cos / tau) over a pair's K + 1 keys in place of a bound."""
+
+    def bound(self, loss_BA: Tensor, positive_cosine_BA: Tensor, count_BA: Tensor) -> Tensor:
+        """exp(L + cos_0 / tau) / (K + 1)."""
+        return torch.exp(loss_BA + positive_cosine_BA / self.temperature) / (count_BA + 1)
+
+
+class _Element(nn.Module):
+    """Heads, source of negatives and both directions of the contrast, for one of the two elements."""
+
+    def __init__(
+        self, config: RelationConfig, student_dim: int, teacher_dim: int, labels_N: Tensor | None, *, bias: bool
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.student_head = Embedding(student_dim, config.dim, bias=bias)
+        self.teacher_head = Embedding(teacher_dim, config.dim, bias=bias)
+        self.source = _build_source(config, labels_N)
+        num_samples = 0 if labels_N is None else len(labels_N)
+        self.student_term, self.mirrored_term = _Direction(config, num_samples), _Direction(config, num_samples)
+
+    def forward(
+        self, student_BE: Tensor, teacher_BE: Tensor, weight_B: Tensor, target_B: Tensor, index_B: Tensor | None
+    ) -> Contrast:
+        s_BD, t_BD = self.student_head(student_BE), self.teacher_head(teacher_BE)
+        batch = Elements(s_BD.detach(), t_BD.detach(), target_B, index_B)
+        drawn = self.source.draw(batch)
+        sample_B = torch.arange(len(target_B), device=target_B.device) if index_B is None else index_B
+
+        anchor_weight_A = weight_B[: self.config.anchors]
+        anchor_sample_A = sample_B[: self.config.anchors]
+        student_anchor, teacher_anchor = batch.student_BD[: self.config.anchors], batch.teacher_BD[: self.config.anchors]
+        student_positive, teacher_positive = batch.student_BD, batch.teacher_BD
+        if isinstance(self.source, Bank) and self.config.anchor_source == "bank":
+            anchor_sample_A = self.source.draw_rows(self.config.anchors or len(target_B))
+            anchor_weight_A = torch.ones_like(anchor_sample_A, dtype=weight_B.dtype)
+            student_anchor, teacher_anchor = self.source.rows(anchor_sample_A)
+        if isinstance(self.source, Bank) and self.config.positive_source == "bank":
+            student_positive, teacher_positive = self.source.rows(sample_B)
+
+        weight_BA = weight_B[:, None] * anchor_weight_A * (sample_B[:, None] != anchor_sample_A)
+        student = self.student_term(s_BD, teacher_positive, teacher_anchor, anchor_sample_A, weight_BA, drawn.teacher)
+        mirrored = self.mirrored_term(t_BD, student_positive, student_anchor, anchor_sample_A, weight_BA, drawn.student)
+        if self.training:
+            self.source.update(batch)
+        return Contrast(student.loss + mirrored.loss, student.mi_bound)
+
+
+def _build_source(config: RelationConfig, labels_N: Tensor | None) -> NegativeSource:
+    exact = config.exclude == "exact"
+    if labels_N is None and (config.source == "bank" or config.objective == "nce"):
+        raise CrcdError("a bank and the nce objective need labels, the class of every training sample: pass labels")
+    if config.source == "batch":
+        return InBatch(exact=exact)
+    if config.source == "queue":
+        return Queue(config.dim, config.negatives, exact=exact)
+    assert labels_N is not None
+    return Bank(
+        labels_N, config.dim, config.negatives, exact=exact, shared=config.shared, momentum=config.bank_momentum
+    )
+
+
+class CRCDLoss(nn.Module):
+    """feature_weight * L_feature + gradient_weight * L_gradient: the relation part of CRCD's objective.
+
+    Each L is the relation contrast of the student's elements with the teacher's (``relation_contrast``) plus the
+    mirrored term that trains the teacher's embedding head. Train its parameters with the student's; keep its
+    ``state_dict`` (heads and banks) in checkpoints.
+
+    Args:
+        student_dim: D_s, width of the student's penultimate feature.
+        teacher_dim: D_t, width of the teacher's.
+        config: settings.
+        labels: class of every training sample, in the order of the ``index`` of ``forward``, [N]; needed by a bank.
+
+    Raises:
+        CrcdError: the settings do not fit the data, e.g. more negatives than there are samples.
+    """
+
+    def __init__(
+        self,
+        student_dim: int,
+        teacher_dim: int,
+        config: RelationConfig | None = None,
+        *,
+        labels: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config or RelationConfig()
+        self.feature: _Element | None = None
+        self.gradient: _Element | None = None
+        if self.config.feature_weight > 0:
+            self.feature = _Element(self.config, student_dim, teacher_dim, labels, bias=True)
+        if self.config.gradient_weight > 0:
+            self.gradient = _Element(self.config, student_dim, teacher_dim, labels, bias=False)
+
+    def forward(self, student: View, teacher: View, target: Tensor, index: Tensor | None = None) -> CRCDTerms:
+        """Relation losses of one batch.
+
+        Args:
+            student: the student's view, with its graph.
+            teacher: the teacher's view of the same images; a constant.
+            target: classes, [B].
+            index: sample numbers, [B]; a bank needs them.
+        """
+        loss = student.feature.new_zeros((), dtype=torch.float32)
+        feature = gradient = None
+        if self.feature is not None:
+            weight_B = torch.ones_like(target, dtype=torch.float32)
+            feature = self.feature(student.feature, teacher.feature.detach(), weight_B, target, index)
+            loss = loss + self.config.feature_weight * feature.loss
+        if self.gradient is not None:
+            g_s = gradient_element(student, target)
+            g_t = gradient_element(teacher, target).detach()
+            lengths = torch.minimum(g_s.detach().norm(dim=1), g_t.norm(dim=1))
+            weight_B = (lengths >= self.config.min_gradient).float()
+            gradient = self.gradient(g_s, g_t, weight_B, target, index)
+            loss = loss + self.config.gradient_weight * gradient.loss
+        return CRCDTerms(
+            loss,
+            feature.loss.detach() if feature else None,
+            gradient.loss.detach() if gradient else None,
+            feature.mi_bound if feature else None,
+            gradient.mi_bound if gradient else None,
+        )
