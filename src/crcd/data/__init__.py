@@ -1,0 +1,24 @@
+"""Data sets by name or folder, and their batches on the device."""
+
+from crcd.data.augment import HorizontalFlip, PadCrop
+from crcd.data.batch import Batch
+from crcd.data.dataset import DataSet, FolderImages, Images, TensorImages, check_labels, split, subset
+from crcd.data.loader import Loader
+from crcd.data.registry import dataset_names, default_recipe, load_dataset
+
+__all__ = [
+    "Batch",
+    "DataSet",
+    "FolderImages",
+    "HorizontalFlip",
+    "Images",
+    "Loader",
+    "PadCrop",
+    "TensorImages",
+    "check_labels",
+    "dataset_names",
+    "default_recipe",
+    "load_dataset",
+    "split",
+    "subset",
+]

@@ -1,0 +1,141 @@
+"""What a data set is: labelled images to learn from, labelled images to score on, names and pixel statistics."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, Self
+
+import numpy as np
+import torch
+from sklearn.model_selection import train_test_split
+from torch import Tensor
+
+from crcd.data.decode import decode
+from crcd.errors import CrcdError
+
+
+class Images(Protocol):
+    """N labelled images of one shape."""
+
+    labels: Tensor
+    """Classes, int64, [N]."""
+    shape: tuple[int, int, int]
+    """C, H, W."""
+
+    def __len__(self) -> int: ...
+
+    def fetch(self, index_B: Tensor) -> Tensor:
+        """Images of the given numbers, uint8, [B, C, H, W]."""
+        ...
+
+    def take(self, index: Tensor) -> Self:
+        """The images of the given numbers, re-numbered from 0."""
+        ...
+
+
+class TensorImages:
+    """Images held in memory, on any device: uint8, [N, C, H, W]."""
+
+    def __init__(self, image_NCHW: Tensor, labels: Tensor) -> None:
+        self.image_NCHW, self.labels = image_NCHW, labels
+        self.shape: tuple[int, int, int] = (image_NCHW.shape[1], image_NCHW.shape[2], image_NCHW.shape[3])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def fetch(self, index_B: Tensor) -> Tensor:
+        return self.image_NCHW[index_B]
+
+    def take(self, index: Tensor) -> Self:
+        return type(self)(self.image_NCHW[index], self.labels[index])
+
+    def to(self, device: torch.device) -> Self:
+        """The same on a device."""
+        return type(self)(self.image_NCHW.to(device), self.labels.to(device))
+
+
+class FolderImages:
+    """Image files, decoded when fetched: for folders too big for memory."""
+
+    def __init__(self, paths: Sequence[Path], labels: Tensor, size: int) -> None:
+        self.paths, self.labels, self.size = list(paths), labels, size
+        self.shape: tuple[int, int, int] = (3, size, size)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def fetch(self, index_B: Tensor) -> Tensor:
+        return torch.stack([decode(self.paths[i], self.size) for i in index_B.tolist()])
+
+    def take(self, index: Tensor) -> Self:
+        return type(self)([self.paths[i] for i in index.tolist()], self.labels[index], self.size)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Images of one name.
+
+    Attributes:
+        name: what it is called on the command line.
+        train: images to learn from.
+        test: images to score on.
+        class_names: names of the classes, in the order of their numbers.
+        mean: of each channel, for pixels scaled to [0, 1].
+        std: likewise.
+    """
+
+    name: str
+    train: Images
+    test: Images
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for part, images in (("training", self.train), ("test", self.test)):
+            check_labels(images.labels, len(self.class_names), f"{self.name}, {part} images")
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return len(self.class_names)
+
+
+def check_labels(labels: Tensor, num_classes: int, where: str) -> None:
+    """Raises ``CrcdError`` unless every label lies in 0 .. num_classes - 1."""
+    wrong = (labels < 0) | (labels >= num_classes)
+    if wrong.any():
+        place = int(wrong.nonzero()[0])
+        raise CrcdError(
+            f"{where}: label {int(labels[place])} of image {place} is out of range ({int(wrong.sum())} such); "
+            f"{num_classes} classes have labels 0 to {num_classes - 1}"
+        )
+
+
+def subset(images: Images, count: int, seed: int) -> Images:
+    """A random choice of ``count`` images, class by class in proportion, re-numbered from 0."""
+    if count == len(images):
+        return images
+    if not len(images.labels.unique()) <= count < len(images):
+        raise CrcdError(
+            f"{count} training images were asked for: give {len(images.labels.unique())} (one a class) to {len(images)}"
+        )
+    return images.take(_stratified(images, count, seed)[0])
+
+
+def split(images: Images, fraction: float, seed: int) -> tuple[Images, Images]:
+    """Images to learn from, and a share of them held out, class by class in proportion."""
+    held_out = round(len(images) * fraction)
+    classes = len(images.labels.unique())
+    if held_out < classes or len(images) - held_out < classes:
+        raise CrcdError(f"holding out {fraction} of {len(images)} images leaves a class empty: choose another share")
+    keep, out = _stratified(images, len(images) - held_out, seed)
+    return images.take(keep), images.take(out)
+
+
+def _stratified(images: Images, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    numbers = np.arange(len(images))
+    chosen, rest = train_test_split(
+        numbers, train_size=count, stratify=images.labels.cpu().numpy(), random_state=seed
+    )
+    return torch.from_numpy(np.sort(chosen)), torch.from_numpy(np.sort(rest))
