@@ -6,6 +6,7 @@ from typing import Any
 
 from crcd.errors import CrcdError
 from crcd.methods import METHODS, find_method
+from crcd.methods.crcd import CRCDConfig
 from crcd.methods.kd import KDConfig
 from crcd.train.options import DataOptions, OptimiserOptions, RunOptions, require
 
@@ -28,7 +29,7 @@ class ModelOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistilOptions:
+class TeachingOptions:
     """Teacher, student and how the one learns from the other."""
 
     teacher: str = "resnet20"
@@ -39,7 +40,7 @@ class DistilOptions:
     """Epochs of that training; None takes --epochs."""
     student: str = "resnet8"
     """Small network."""
-    methods: tuple[str, ...] = ("ce", "kd")
+    methods: tuple[str, ...] = ("ce", "kd", "crcd")
     """Methods to train side by side, a student each; ce is a student without teacher."""
     student_images: int | None = None
     """Labelled training images that the students see, the same number of each class; None for all."""
@@ -62,13 +63,14 @@ class TrainConfig(ModelOptions, TrainOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistillConfig(DistilOptions, TrainOptions):
+class DistillConfig(TeachingOptions, TrainOptions):
     """Train small classifiers under a large one, side by side on the same batches."""
 
     kd: KDConfig = field(default_factory=KDConfig)
+    crcd: CRCDConfig = field(default_factory=CRCDConfig)
 
     def __post_init__(self) -> None:
-        DistilOptions.__post_init__(self)
+        TeachingOptions.__post_init__(self)
         TrainOptions.__post_init__(self)
         if self.teacher_weights is not None and self.teacher_epochs is not None:
             raise CrcdError("--teacher-weights and --teacher-epochs exclude each other: leave one out")
