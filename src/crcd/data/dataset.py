@@ -135,7 +135,5 @@ def split(images: Images, fraction: float, seed: int) -> tuple[Images, Images]:
 
 def _stratified(images: Images, count: int, seed: int) -> tuple[Tensor, Tensor]:
     numbers = np.arange(len(images))
-    chosen, rest = train_test_split(
-        numbers, train_size=count, stratify=images.labels.cpu().numpy(), random_state=seed
-    )
+    chosen, rest = train_test_split(numbers, train_size=count, stratify=images.labels.cpu().numpy(), random_state=seed)
     return torch.from_numpy(np.sort(chosen)), torch.from_numpy(np.sort(rest))

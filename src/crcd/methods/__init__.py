@@ -4,13 +4,11 @@ from typing import Any
 
 from crcd.errors import CrcdError, unknown
 from crcd.methods.crcd import CRCD, CRCDConfig
-from crcd.methods.crcd import CRCD, CRCDConfig
 from crcd.methods.kd import KD, KDConfig
 from crcd.methods.method import Method
 
 METHODS: dict[str, tuple[type[Method], type[Any]]] = {
     "kd": (KD, KDConfig),
-    "crcd": (CRCD, CRCDConfig),
     "crcd": (CRCD, CRCDConfig),
 }
 """Each method's class and the class of its settings; ``ce`` is the student alone and has neither."""

@@ -75,9 +75,7 @@ class Bank(NegativeSource):
     first_C: Tensor
     size_C: Tensor
 
-    def __init__(
-        self, labels_N: Tensor, dim: int, count: int, *, exact: bool, shared: bool, momentum: float
-    ) -> None:
+    def __init__(self, labels_N: Tensor, dim: int, count: int, *, exact: bool, shared: bool, momentum: float) -> None:
         super().__init__()
         n = len(labels_N)
         size_C = torch.bincount(labels_N)
@@ -102,9 +100,7 @@ class Bank(NegativeSource):
         n = len(self.labels_N)
         if self.shared:
             row_K = self.draw_rows(self.count)
-            excluded_BK = (
-                self.labels_N[row_K] == batch.target_B[:, None] if self.exact else row_K == index_B[:, None]
-            )
+            excluded_BK = self.labels_N[row_K] == batch.target_B[:, None] if self.exact else row_K == index_B[:, None]
             return Drawn(
                 Negatives(self.student_ND[row_K], None, excluded_BK, row_K),
                 Negatives(self.teacher_ND[row_K], None, excluded_BK, row_K),
@@ -177,8 +173,10 @@ class Queue(NegativeSource):
 
     def draw(self, batch: Elements) -> Drawn:
         if self.exact or batch.index_B is None:
-            excluded_BK = self.target_K == batch.target_B[:, None] if self.exact else torch.zeros(
-                len(batch.target_B), self.count, dtype=torch.bool, device=self.target_K.device
+            excluded_BK = (
+                self.target_K == batch.target_B[:, None]
+                if self.exact
+                else torch.zeros(len(batch.target_B), self.count, dtype=torch.bool, device=self.target_K.device)
             )
         else:
             excluded_BK = self.sample_K == batch.index_B[:, None]

@@ -60,4 +60,6 @@ class RelationConfig:
                 raise CrcdError(f"crcd.{name} is {getattr(self, name)}: give {advice}")
         for name in ("anchor_source", "positive_source"):
             if getattr(self, name) == "bank" and self.source != "bank":
-                raise CrcdError(f"crcd.{name} is bank, but negatives come from the {self.source}: set crcd.source to bank")
+                raise CrcdError(
+                    f"crcd.{name} is bank, but negatives come from the {self.source}: set crcd.source to bank"
+                )

@@ -83,7 +83,7 @@ class _Direction(nn.Module):
         return contrast.mi_bound.log() + math.log(self.num_samples)
 
     def get_extra_state(self) -> Any:
-        """log Z."""
+        """Log Z."""
         return self.log_z
 
     def set_extra_state(self, state: Any) -> None:
@@ -124,7 +124,10 @@ class _Element(nn.Module):
 
         anchor_weight_A = weight_B[: self.config.anchors]
         anchor_sample_A = sample_B[: self.config.anchors]
-        student_anchor, teacher_anchor = batch.student_BD[: self.config.anchors], batch.teacher_BD[: self.config.anchors]
+        student_anchor, teacher_anchor = (
+            batch.student_BD[: self.config.anchors],
+            batch.teacher_BD[: self.config.anchors],
+        )
         student_positive, teacher_positive = batch.student_BD, batch.teacher_BD
         if isinstance(self.source, Bank) and self.config.anchor_source == "bank":
             anchor_sample_A = self.source.draw_rows(self.config.anchors or len(target_B))

@@ -41,8 +41,10 @@ class Negatives:
         """Usable negatives of every pair, float, [B, A]."""
         shape_BA = (batch, anchors)
         if self.index_BK is None:
-            usable_BK = self.rows.new_ones(batch, len(self)) if self.excluded_BK is None else 1.0 - self.excluded_BK.to(
-                self.rows.dtype
+            usable_BK = (
+                self.rows.new_ones(batch, len(self))
+                if self.excluded_BK is None
+                else 1.0 - self.excluded_BK.to(self.rows.dtype)
             )
             is_anchor_AK = self.is_anchor(anchor_sample_A, 0)
             if is_anchor_AK is None:

@@ -56,7 +56,7 @@ class NCE:
         return cosine / self.temperature - self.offset(count)
 
     def offset(self, count: Tensor) -> Tensor:
-        """log Z + log(K / N), for K = ``count`` negatives (at least 1)."""
+        """Log Z + log(K / N), for K = ``count`` negatives (at least 1)."""
         return self.log_z + torch.log(count.clamp_min(1)) - math.log(self.num_samples)
 
     def bound(self, loss_BA: Tensor, positive_cosine_BA: Tensor, count_BA: Tensor) -> Tensor:

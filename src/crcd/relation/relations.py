@@ -100,11 +100,12 @@ class Embedding(nn.Module):
     def __init__(self, in_dim: int, dim: int, *, bias: bool) -> None:
         super().__init__()
         self.linear = nn.Linear(in_dim, dim, bias=bias)
+        self.normalise_first = not bias
 
     def forward(self, element_BE: Tensor) -> Tensor:
         """Embedded unit rows, float32, [B, D]."""
         with torch.autocast(element_BE.device.type, enabled=False):
             element_BE = element_BE.to(self.linear.weight.dtype)
-            if self.linear.bias is None:
+            if self.normalise_first:
                 element_BE = F.normalize(element_BE, dim=1, eps=MIN_NORM)
             return F.normalize(self.linear(element_BE), dim=1, eps=MIN_NORM)

@@ -24,7 +24,7 @@ def contrast(
     objective: Objective,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """See ``crcd.relation.contrast.relation_contrast``; returns (sum of weight * loss, loss_BA, positive cosine_BA)."""
-    positive_BD, anchor_AD, rows = positive_BD.detach(), anchor_AD.detach(), negatives.rows
+    positive_BD, anchor_AD, rows = positive_BD.detach(), anchor_AD.detach(), negatives.rows.detach()
     batch, anchors, k = len(query_BD), len(anchor_AD), len(negatives)
     negative_BKD = rows.expand(batch, -1, -1) if negatives.index_BK is None else rows[negatives.index_BK]
     key_BMD = torch.cat([positive_BD[:, None], negative_BKD], dim=1)

@@ -5,7 +5,8 @@ cosine needs Gram products alone. With m_ij = |s_i - a_j|, n_jk = |t_k - a_j| (b
 
     cos_ijk = (s_i.t_k - s_i.a_j - a_j.t_k + |a_j|^2) / (m_ij n_jk)
     G_ijk   = dL / dcos_ijk,  H_ijk = G_ijk / (m_ij n_jk)
-    ds_i    = sum_k (sum_j H_ijk) t_k + sum_j (C_ij - sum_k H_ijk) a_j - (sum_j C_ij) s_i,  C_ij = sum_k G_ijk cos_ijk / m_ij^2
+    C_ij    = sum_k G_ijk cos_ijk / m_ij^2
+    ds_i    = sum_k (sum_j H_ijk) t_k + sum_j (C_ij - sum_k H_ijk) a_j - (sum_j C_ij) s_i
 
 Relations do not change when all elements move together, so everything is first centred on the anchors' mean, which
 keeps n_jk accurate when the elements lie close to each other. exp(cos / tau) needs no shift: tau >= 0.02 keeps it
@@ -43,7 +44,7 @@ class _KnownGradient(torch.autograd.Function):
         return value.clone()
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         gradients = tuple(grad * gradient for gradient in ctx.saved_tensors)
         return (None, None, *gradients, *(None for _ in gradients))
@@ -51,7 +52,7 @@ class _KnownGradient(torch.autograd.Function):
 
 def _with_gradients(value: Tensor, pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
     inputs, gradients = zip(*pairs, strict=True)
-    result: Tensor = _KnownGradient.apply(value, len(pairs), *inputs, *gradients)  # type: ignore[no-untyped-call]
+    result: Tensor = _KnownGradient.apply(value, len(pairs), *inputs, *gradients)
     return result
 
 
@@ -76,7 +77,7 @@ def contrast(
 def _pair_terms(
     objective: Objective, sums: tuple[Tensor, Tensor], positive: Tensor, count: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Loss of pairs, gradient at their positive cosine, and the factor that makes block weights E gradients G = E * factor.
+    """Loss of pairs, its gradient at their positive cosine, and the factor that makes of E the gradients G = factor * E.
 
     ``sums`` are what ``_block`` summed over a pair's negatives: of E, and of the negatives' own loss (0 for InfoNCE).
     """
@@ -91,7 +92,7 @@ def _pair_terms(
 
 
 def _block(objective: Objective, logit: Tensor, count: Tensor, out: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """E (into ``out``) of a block of cos / tau, whose keys are the last dimension, and the two sums of ``_pair_terms``."""
+    """E (into ``out``) of a block of cos / tau with keys in the last dimension, and the two sums of ``_pair_terms``."""
     if isinstance(objective, InfoNCE):
         e = torch.exp(logit, out=out)
         return e, e.sum(dim=-1), e.new_zeros(())
@@ -158,7 +159,7 @@ def _difference_keys(
     negatives: Negatives,
     anchor_sample_A: Tensor | None,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """For each sample: its negatives t_k (centred), s.t_k [K], a_j.t_k [A, K] and 1 / n_jk [A, K]; masked where unusable."""
+    """For each sample: its negatives t_k (centred), s.t_k [K], a_j.t_k [A, K], 1 / n_jk [A, K]; masked where unusable."""
 
     def products(i: int, rows_KD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         t_KD = rows_KD - centre_D

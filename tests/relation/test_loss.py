@@ -1,0 +1,151 @@
+"""CRCDLoss: gradients, masks, state, and what reaches which parameters."""
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from crcd.errors import CrcdError
+from crcd.relation import CRCDLoss, CRCDTerms, RelationConfig, View
+
+N, LABELS = 60, torch.arange(60) % 5
+
+
+def views(seed: int = 0) -> tuple[View, View, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(seed)
+    index = torch.randperm(N)[:12]
+    student_head, teacher_head = nn.Linear(6, 5), nn.Linear(9, 5)
+    f_s, f_t = torch.randn(12, 6, requires_grad=True), torch.randn(12, 9)
+    teacher = View(teacher_head(f_t).detach(), f_t, teacher_head)
+    return View(student_head(f_s), f_s, student_head), teacher, LABELS[index], index
+
+
+def forward(criterion: CRCDLoss, seed: int = 0) -> tuple[CRCDTerms, View, View]:
+    student, teacher, target, index = views(seed)
+    torch.manual_seed(seed)
+    return criterion(student, teacher, target, index), student, teacher
+
+
+@pytest.mark.parametrize(
+    ("relation", "objective", "source", "positive", "shared", "exclude"),
+    [
+        c
+        for c in itertools.product(
+            ["difference", "mlp"], ["infonce", "nce"], ["bank", "queue", "batch"], ["current", "bank"], [True, False],
+            ["exact", "relax"],
+        )
+        if c[2] == "bank" or (c[3] == "current" and c[4])
+    ],
+)  # fmt: skip
+def test_every_form_trains_all_its_parameters(relation, objective, source, positive, shared, exclude):
+    torch.manual_seed(0)
+    config = RelationConfig(
+        relation=relation, objective=objective, source=source, positive_source=positive, anchor_source=positive,
+        shared=shared, exclude=exclude, negatives=20, dim=8, hidden=8,
+    )  # fmt: skip
+    criterion = CRCDLoss(6, 9, config, labels=LABELS)
+    forward(criterion, 0)
+    terms, student, teacher = forward(criterion, 1)
+    terms.loss.backward()
+    assert terms.loss.isfinite()
+    assert terms.loss.item() == pytest.approx(terms.feature.item() + 0.1 * terms.gradient.item(), rel=1e-5)
+    assert student.feature.grad.abs().sum() > 0
+    assert student.classifier.weight.grad.abs().sum() > 0, "the gradient element trains the student's classifier"
+    assert teacher.classifier.weight.grad is None
+    for name, parameter in criterion.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_own_anchor_is_masked():
+    """With one anchor, the first sample's own pair is left out: its feature gets no gradient."""
+    criterion = CRCDLoss(6, 9, RelationConfig(negatives=20, anchors=1, gradient_weight=0), labels=LABELS)
+    terms, student, _ = forward(criterion)
+    terms.loss.backward()
+    assert student.feature.grad[0].abs().sum() == 0
+    assert (student.feature.grad[1:].abs().sum(dim=1) > 0).all()
+
+
+def test_samples_with_vanishing_gradient_weigh_nothing():
+    criterion = CRCDLoss(6, 9, RelationConfig(negatives=20, feature_weight=0, min_gradient=1e-3), labels=LABELS)
+    student, teacher, target, index = views()
+    logits = teacher.logits.clone()
+    logits[2, target[2]] += 50
+    logits = logits.requires_grad_(False)
+    student_logits = student.logits
+    student_logits.retain_grad()
+    criterion(student, View(logits, teacher.feature, teacher.classifier), target, index).loss.backward()
+    assert student_logits.grad[2].abs().sum() == 0
+    assert student_logits.grad[1].abs().sum() > 0
+
+
+def test_a_student_that_copies_the_teacher_reaches_a_high_bound():
+    torch.manual_seed(0)
+    config = RelationConfig(source="batch", exclude="relax", gradient_weight=0, dim=16)
+    criterion = CRCDLoss(9, 9, config)
+    optimizer = torch.optim.Adam(criterion.parameters(), lr=1e-2)
+    head = nn.Linear(9, 5)
+    bounds = []
+    for _ in range(150):
+        f = torch.randn(32, 9)
+        view = View(head(f).detach(), f, head)
+        terms = criterion(view, view, torch.zeros(32, dtype=torch.long))
+        optimizer.zero_grad()
+        terms.loss.backward()
+        optimizer.step()
+        bounds.append(terms.mi_bound.item())
+    assert sum(bounds[-10:]) / 10 > sum(bounds[:10]) / 10 + 1.0
+    assert max(bounds) <= torch.tensor(32.0).log().item()
+
+
+@pytest.mark.parametrize("objective", ["infonce", "nce"])
+@pytest.mark.parametrize("source", ["bank", "queue"])
+def test_state_goes_on_to_the_bit(source, objective):
+    config = RelationConfig(source=source, objective=objective, negatives=20)
+    torch.manual_seed(1)
+    first = CRCDLoss(6, 9, config, labels=LABELS)
+    forward(first, 0)
+    forward(first, 1)
+    torch.manual_seed(2)
+    second = CRCDLoss(6, 9, config, labels=LABELS)
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(forward(first, 3)[0].loss, forward(second, 3)[0].loss)
+
+
+def test_evaluation_leaves_the_bank_alone():
+    criterion = CRCDLoss(6, 9, RelationConfig(negatives=20), labels=LABELS).eval()
+    before = criterion.feature.source.teacher_ND.clone()
+    forward(criterion)
+    assert torch.equal(criterion.feature.source.teacher_ND, before)
+    criterion.train()
+    forward(criterion)
+    assert not torch.equal(criterion.feature.source.teacher_ND, before)
+
+
+def test_bank_needs_labels():
+    with pytest.raises(CrcdError, match="pass labels"):
+        CRCDLoss(6, 9, RelationConfig())
+
+
+def test_float_logits_in_half_precision():
+    criterion = CRCDLoss(6, 9, RelationConfig(negatives=20), labels=LABELS)
+    student, teacher, target, index = views()
+    half = View(student.logits.bfloat16(), student.feature.bfloat16(), student.classifier)
+    loss = criterion(half, teacher, target, index).loss
+    assert loss.dtype == torch.float32
+    assert F.relu(loss) > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"temperature": 0.001}, r"crcd\.temperature is 0\.001: give 0\.02 or more"),
+        ({"negatives": 0}, r"crcd\.negatives is 0: give 1 or more"),
+        ({"source": "queue", "positive_source": "bank"}, r"set crcd\.source to bank"),
+    ],
+)
+def test_settings_that_make_no_sense(settings, message):
+    with pytest.raises(CrcdError, match=message):
+        RelationConfig(**settings)
