@@ -22,7 +22,7 @@ class Stopwatch:
     def running(self) -> Iterator[None]:
         """Count the work inside."""
         if self._cuda:
-            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             start.record()
             yield
             end.record()

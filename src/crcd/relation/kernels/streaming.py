@@ -77,7 +77,7 @@ def contrast(
 def _pair_terms(
     objective: Objective, sums: tuple[Tensor, Tensor], positive: Tensor, count: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Loss of pairs, its gradient at their positive cosine, and the factor that makes of E the gradients G = factor * E.
+    """Loss of pairs, its gradient at their positive cosine, and the factor of G = factor * E.
 
     ``sums`` are what ``_block`` summed over a pair's negatives: of E, and of the negatives' own loss (0 for InfoNCE).
     """
@@ -159,7 +159,7 @@ def _difference_keys(
     negatives: Negatives,
     anchor_sample_A: Tensor | None,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """For each sample: its negatives t_k (centred), s.t_k [K], a_j.t_k [A, K], 1 / n_jk [A, K]; masked where unusable."""
+    """For each sample: its negatives t_k (centred), s.t_k [K], a_j.t_k and 1 / n_jk [A, K]; masked where unusable."""
 
     def products(i: int, rows_KD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         t_KD = rows_KD - centre_D

@@ -1,0 +1,54 @@
+"""The README's Python blocks run as they stand."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+def run_block(number: int) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(compile(BLOCKS[number], "README.md", "exec"), names)
+    return names
+
+
+def classifiers() -> tuple[nn.Module, nn.Module]:
+    torch.manual_seed(0)
+    student = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 4))
+    teacher = nn.Sequential(nn.Flatten(), nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4))
+    return student, teacher
+
+
+def test_there_are_two_examples_and_the_loss_is_ten_lines():
+    assert len(BLOCKS) == 2
+    body = BLOCKS[0].split("def distil")[1].strip().splitlines()[1:]
+    assert len(body) <= 10
+
+
+def test_loss_in_a_loop_trains_the_student():
+    student, teacher = classifiers()
+    image, labels = torch.randn(512, 1, 4, 4), torch.arange(512) % 4
+    image += F.one_hot(labels, 16).view(-1, 1, 4, 4) * 4
+    loader = [(image[i], labels[i], i) for i in torch.arange(512).split(32)]
+
+    def loss() -> float:
+        return F.cross_entropy(student(image), labels).item()
+
+    before = loss()
+    run_block(0)["distil"](student, teacher, loader, labels, 8, 32)
+    assert loss() < 0.8 * before
+
+
+def test_loss_without_sample_numbers():
+    student, teacher = classifiers()
+    loss = run_block(1)["relation_loss"](student, teacher, torch.randn(12, 1, 4, 4), torch.arange(12) % 4, 8, 32)
+    loss.backward()
+    assert loss.item() > 0
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in student.parameters() if p.ndim == 2)
+    assert all(p.grad is None for p in teacher.parameters())
