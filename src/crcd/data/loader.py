@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -74,7 +75,8 @@ class Loader:
 
     def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from ``start_step`` on, the same whenever they are asked for."""
-        generator = torch.Generator().manual_seed((self.seed << 32) + epoch)
+        mixed = np.random.SeedSequence([self.seed, epoch]).generate_state(1)
+        generator = torch.Generator().manual_seed(int(mixed[0]))
         n = len(self.images)
         order_N = torch.randperm(n, generator=generator) if self.train else torch.arange(n)
         drawn = [a.draw(n, generator).to(self.device) for a in self.augment]

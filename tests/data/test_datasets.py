@@ -1,0 +1,163 @@
+"""Data sets by name: what they hold, and what is said of input that is wrong."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from crcd.data import Loader, TensorImages, check_labels, dataset_names, default_recipe, load_dataset, split, subset
+from crcd.data import folder as folder_module
+from crcd.errors import CrcdError
+
+ROOT = Path(__file__).parents[2] / ".data"
+MODES = {"a.jpg": "RGB", "b.png": "L", "c.png": "RGBA", "d.jpg": "CMYK", "e.png": "P"}
+
+
+def make_folder(root: Path) -> Path:
+    for part in ("train", "val"):
+        for shade, name in ((40, "dark"), (200, "light")):
+            (root / part / name).mkdir(parents=True)
+            for file, mode in MODES.items():
+                Image.new("RGB", (20, 14), (shade, shade, shade)).convert(mode).save(root / part / name / file)
+    return root
+
+
+def test_digits():
+    data = load_dataset("digits", None)
+    assert (len(data.train), len(data.test), data.num_classes) == (1437, 360, 10)
+    assert data.train.shape == (1, 16, 16)
+    assert data.train.fetch(torch.arange(5)).dtype == torch.uint8
+    pixels = data.train.fetch(torch.arange(1437)).float() / 255
+    assert data.mean == (pytest.approx(pixels.mean().item()),)
+    again = load_dataset("digits", None)
+    assert torch.equal(data.test.labels, again.test.labels)
+    assert load_dataset("digits", None, image_size=8).train.shape == (1, 8, 8)
+
+
+def test_folder_reads_every_kind_of_image(tmp_path):
+    data = load_dataset("folder", make_folder(tmp_path), image_size=8)
+    assert data.class_names == ("dark", "light")
+    assert len(data.train) == len(data.test) == 10
+    pixels = data.train.fetch(torch.arange(10)).float().mean(dim=(1, 2, 3))
+    assert (pixels[data.train.labels == 0] - 40).abs().max() < 6
+    assert (pixels[data.train.labels == 1] - 200).abs().max() < 6
+
+
+def test_folder_too_big_for_memory_gives_the_same_batches(tmp_path, monkeypatch):
+    root = make_folder(tmp_path)
+    found = []
+    for budget in (2**31, 0):
+        monkeypatch.setattr(folder_module, "MEMORY_BUDGET", budget)
+        data = load_dataset("folder", root, image_size=8)
+        loader = Loader(
+            data.train, 4, augment=None, mean=data.mean, std=data.std, device=torch.device("cpu"), seed=0, train=True
+        )
+        found.append(next(loader.epoch(1)))
+        assert isinstance(data.train, TensorImages) == (budget > 0)
+    assert torch.equal(found[0].image, found[1].image)
+    assert torch.equal(found[0].index, found[1].index)
+
+
+@pytest.mark.parametrize("budget", [2**31, 0])
+def test_corrupt_images_are_counted_named_and_skipped(tmp_path, monkeypatch, budget, caplog):
+    root = make_folder(tmp_path)
+    (root / "train/dark/a.jpg").write_bytes(b"no image")
+    whole = (root / "train/light/a.jpg").read_bytes()
+    (root / "train/light/a.jpg").write_bytes(whole[: len(whole) // 2])
+    if budget:
+        with pytest.raises(CrcdError, match=r"2 of 10 images can't be read .*dark/a\.jpg.*--skip-corrupt"):
+            load_dataset("folder", root, image_size=8)
+    monkeypatch.setattr(folder_module, "MEMORY_BUDGET", budget)
+    data = load_dataset("folder", root, image_size=8, skip_corrupt=True)
+    assert len(data.train) == 8
+    assert data.train.fetch(torch.arange(8)).shape == (8, 3, 8, 8)
+    assert "2 of 10" in caplog.text
+
+
+def test_corrupt_image_met_while_decoding(tmp_path, monkeypatch):
+    root = make_folder(tmp_path)
+    (root / "train/dark/a.jpg").write_bytes(b"no image")
+    monkeypatch.setattr(folder_module, "MEMORY_BUDGET", 0)
+    data = load_dataset("folder", root, image_size=8)
+    with pytest.raises(CrcdError, match=r"dark/a\.jpg is not a readable image.*--skip-corrupt"):
+        data.train.fetch(torch.arange(10))
+
+
+def test_faulty_folders(tmp_path):
+    with pytest.raises(CrcdError, match="train is missing"):
+        load_dataset("folder", tmp_path / "nowhere")
+    (tmp_path / "a/train").mkdir(parents=True)
+    with pytest.raises(CrcdError, match=r"train: .*each class needs a folder with images"):
+        load_dataset("folder", tmp_path / "a")
+    root = make_folder(tmp_path / "b")
+    (root / "train/empty").mkdir()
+    with pytest.raises(CrcdError, match=r"empty.*each class needs a folder with images"):
+        load_dataset("folder", root)
+    (root / "train/empty").rmdir()
+    (root / "val/light").rename(root / "val/bright")
+    with pytest.raises(CrcdError, match=r"different classes \(bright, light\)"):
+        load_dataset("folder", root)
+    for part in ("train/light", "val/bright"):
+        for file in (root / part).iterdir():
+            file.unlink()
+        (root / part).rmdir()
+    with pytest.raises(CrcdError, match=r"one class only \(dark\)"):
+        load_dataset("folder", root)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_cifar_absent(tmp_path, name):
+    with pytest.raises(CrcdError, match=f"{name} is not in .*--download"):
+        load_dataset(name, tmp_path)
+    with pytest.raises(CrcdError, match="needs --data-dir"):
+        load_dataset(name, None)
+
+
+def test_unknown_data_set():
+    with pytest.raises(CrcdError, match="did you mean cifar10"):
+        load_dataset("cifar-10", None)
+    assert all(default_recipe(name) for name in dataset_names())
+
+
+def test_labels_out_of_range():
+    with pytest.raises(CrcdError, match=r"label 5 of image 1 is out of range \(1 such\)"):
+        check_labels(torch.tensor([0, 5, 1]), 5, "here")
+
+
+def test_subset_and_split_keep_the_classes_in_proportion():
+    train = load_dataset("digits", None).train
+    few = subset(train, 250, 0)
+    assert len(few) == 250
+    assert torch.bincount(few.labels).min() >= 24
+    assert not torch.equal(few.fetch(torch.arange(250)), subset(train, 250, 1).fetch(torch.arange(250)))
+    keep, out = split(train, 0.2, 0)
+    assert len(out) == round(0.2 * 1437)
+    assert len(keep) + len(out) == 1437
+    both = torch.cat([keep.fetch(torch.arange(len(keep))), out.fetch(torch.arange(len(out)))])
+    whole = train.fetch(torch.arange(1437))
+    assert sorted(both.flatten(1).sum(1).tolist()) == sorted(whole.flatten(1).sum(1).tolist())
+    for count in (3, 1438):
+        with pytest.raises(CrcdError, match="give 10"):
+            subset(train, count, 0)
+
+
+@pytest.mark.real_data
+def test_official_cifar100():
+    if not (ROOT / "cifar-100-python").is_dir():
+        pytest.skip("the official CIFAR-100 is not under .data/")
+    data = load_dataset("cifar100", ROOT)
+    assert (len(data.train), len(data.test), data.num_classes) == (50_000, 10_000, 100)
+    assert torch.bincount(data.train.labels).tolist() == [500] * 100
+    assert data.class_names[int(data.train.labels[0])] == "cattle"
+    pixels = data.train.fetch(torch.arange(50_000)).float().mean(dim=(0, 2, 3)) / 255
+    assert pixels.tolist() == pytest.approx(data.mean, abs=1e-3)
+
+
+@pytest.mark.real_data
+def test_tiny_imagenet_subset():
+    if not (ROOT / "tiny-imagenet").is_dir():
+        pytest.skip("the Tiny ImageNet subset is not under .data/")
+    root = next(path.parent for path in (ROOT / "tiny-imagenet").rglob("train"))
+    data = load_dataset("folder", root, image_size=64)
+    assert (len(data.train), len(data.test), data.num_classes) == (20_000, 5_000, 200)
