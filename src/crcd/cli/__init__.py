@@ -9,16 +9,18 @@ from crcd.errors import CrcdError, unknown
 from crcd.train.stop import RunStopped
 
 COMMANDS = {
-    "distill": "train small classifiers under a large one, side by side",
-    "train": "train one classifier from scratch",
-    "evaluate": "score weights on a data set",
-    "list": "names of models, methods, data sets and recipes",
+    "distill": ("distill", "train small classifiers under a large one, side by side"),
+    "train": ("train", "train one classifier from scratch"),
+    "evaluate": ("evaluate", "score weights on a data set"),
+    "list": ("names", "names of models, methods, data sets and recipes"),
 }
+"""Each command's module in this package, imported when it is called for, and its meaning."""
+
 USAGE = "\n".join(
     [
         "usage: crcd COMMAND [options]",
         "",
-        *(f"  crcd {name:<10} {meaning}" for name, meaning in COMMANDS.items()),
+        *(f"  crcd {name:<10} {meaning}" for name, (_, meaning) in COMMANDS.items()),
         "",
         "crcd COMMAND --help shows the options of a command; crcd distill alone is a complete example.",
     ]
@@ -60,7 +62,8 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if words[0] not in COMMANDS:
         raise unknown("command", words[0], COMMANDS)
-    import_module(f"crcd.cli.{words[0]}").run(words[1:])
+    module, _ = COMMANDS[words[0]]
+    import_module(f"crcd.cli.{module}").run(words[1:])
     return 0
 
 

@@ -1,0 +1,94 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+from PIL import Image
+
+from crcd.cli import main
+from crcd.models import create_model, save_weights
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command came to."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def crcd(capsys) -> Callable[..., Answer]:
+    """Runs a command in this process."""
+
+    def run(*words: object) -> Answer:
+        capsys.readouterr()
+        try:
+            status = main([str(word) for word in words])
+        except SystemExit as left:
+            status = left.code
+        return Answer(status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def start() -> Callable[..., subprocess.Popen[str]]:
+    """Starts a command as a process of its own, with as many threads as this one."""
+
+    def run(*words: object) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "crcd", *(str(word) for word in words)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finish() -> Callable[[subprocess.Popen[str]], Answer]:
+    """Waits for such a process."""
+
+    def wait(process: subprocess.Popen[str]) -> Answer:
+        out, err = process.communicate(timeout=120)
+        return Answer(process.returncode, out, err)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def quick() -> tuple[str, ...]:
+    """Flags of a run of a second."""
+    return (
+        *("--device", "cpu", "--image-size", "8", "--student-images", "100", "--batch-size", "32"),
+        *("--epochs", "1", "--teacher", "resnet8", "--methods", "ce", "kd"),
+    )
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    """Weights of a resnet8 for the digits, not trained."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "resnet8.safetensors"
+    named = {"model": "resnet8", "data": "digits", "image_size": "8"}
+    save_weights(create_model("resnet8", 10, 1), path, named)
+    return path
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """A folder of two classes, four grey images each in train/ and two in val/."""
+    root = tmp_path / "photographs"
+    for part, count in (("train", 4), ("val", 2)):
+        for number, name in enumerate(("cat", "dog")):
+            (root / part / name).mkdir(parents=True)
+            for i in range(count):
+                Image.new("L", (20, 18), 90 * number + 10 * i).save(root / part / name / f"{i}.png")
+    return root

@@ -1,0 +1,100 @@
+import json
+import re
+
+import pytest
+
+from crcd import __version__
+from crcd.data import dataset_names, default_recipe
+from crcd.methods import method_names
+from crcd.models import model_names
+from crcd.recipes import read_recipe, recipe_names
+from crcd.train.config import DistillConfig
+from crcd.train.config_file import fill
+
+
+def test_distill(crcd, tmp_path, weights, quick):
+    run = tmp_path / "run"
+    answer = crcd("distill", *quick, "--teacher-weights", weights, "--out", run)
+    assert (answer.status, answer.err) == (0, "")
+    assert re.search(r"^epoch 1/1  kd  loss \d+\.\d+  top-1 \d+\.\d+ %  agreement ", answer.out, re.MULTILINE)
+    assert "\x1b" not in answer.out
+    assert "\r" not in answer.out
+    kd = json.loads((run / "summary.json").read_text())["learners"]["kd"]
+    row = next(line for line in answer.out.splitlines() if re.match(r"\W*kd\W", line))
+    assert f"{kd['parameters']:,}" in row
+    assert f"{kd['multiply_adds']:,}" in row
+    assert f"{kd['top1']:.2f}" in row
+    assert f"{kd['agreement']:.2f}" in row
+    assert answer.out.splitlines()[-1] == f"all of it is in {run}"
+
+
+def test_flags_win_over_the_recipe_and_the_recipe_over_defaults(crcd, tmp_path, weights, quick):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("epochs: 3\nlr: 0.25\nkd:\n  temperature: 2\n")
+    run = tmp_path / "run"
+    crcd("distill", "--recipe", recipe, *quick, "--teacher-weights", weights, "--out", run)
+    lines = (run / "config.yaml").read_text().splitlines()
+    assert {"epochs: 1", "lr: 0.25", "  temperature: 2.0", "momentum: 0.9"} <= set(lines)
+
+
+def test_resume_takes_everything_from_the_folder(crcd, tmp_path, weights, quick):
+    run = tmp_path / "run"
+    crcd("distill", *quick, "--teacher-weights", weights, "--out", run)
+    before = json.loads((run / "summary.json").read_text())
+    answer = crcd("distill", "--resume", run, "--device", "cpu")
+    assert answer.status == 0, answer.err
+    assert json.loads((run / "summary.json").read_text())["learners"] == before["learners"]
+
+
+def test_time_budget_ends_well_and_says_how_to_go_on(crcd, tmp_path, weights, quick):
+    run = tmp_path / "run"
+    answer = crcd("distill", *quick, "--teacher-weights", weights, "--out", run, "--time-budget", "0.01s")
+    assert answer.status == 0
+    assert answer.err.endswith(f"continue with: crcd distill --resume {run}\n")
+    assert crcd("distill", "--resume", run).status == 0
+    assert (run / "summary.json").is_file()
+
+
+def test_train_and_evaluate(crcd, tmp_path):
+    run = tmp_path / "run"
+    answer = crcd("train", "--model", "resnet8", "--device", "cpu", "--image-size", "8", "--epochs", "1", "--out", run)
+    assert answer.status == 0, answer.err
+    top1 = json.loads((run / "summary.json").read_text())["learners"]["ce"]["top1"]
+    answer = crcd("evaluate", "--weights", run / "ce.safetensors", "--device", "cpu")
+    assert answer.out == f"resnet8 on 360 test images of digits: top-1 {top1:.2f} %\n"
+    assert crcd("train", "--resume", run).status == 0
+
+
+def test_list(crcd):
+    assert crcd("list", "models").out.split() == model_names()
+    assert crcd("list", "methods").out.split() == method_names()
+    assert crcd("list", "data").out.split() == dataset_names()
+    assert crcd("list", "recipes").out.split() == recipe_names()
+    assert [line.split(":")[0] for line in crcd("list").out.splitlines()] == ["models", "methods", "data", "recipes"]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_recipes_are_settings(name):
+    path, plain = read_recipe(name)
+    config = fill(DistillConfig(), plain, path)
+    assert {config.teacher, config.student} <= {*model_names(), "timm/resnet34", "timm/resnet18"}
+    assert config.data in dataset_names()
+
+
+def test_every_data_set_has_its_recipe():
+    assert {default_recipe(name) for name in dataset_names()} <= set(recipe_names())
+
+
+@pytest.mark.parametrize("command", ["distill", "train", "evaluate"])
+def test_help_shows_flags_in_groups_with_defaults(crcd, command):
+    answer = crcd(command, "--help")
+    assert answer.status == 0
+    assert {"--data", "--data-dir", "--device"} <= set(re.findall(r"--[a-z-]+", answer.out))
+    assert "(default: auto)" in answer.out
+    assert command == "evaluate" or "optimiser options" in answer.out
+
+
+def test_usage(crcd):
+    assert crcd("--help").status == 0
+    assert crcd().status == 2
+    assert crcd("--version").out == f"crcd {__version__}\n"

@@ -1,0 +1,166 @@
+"""Each mistake is one line on standard error and exit status 2."""
+
+import pickle
+import shutil
+
+import pytest
+import torch
+
+from crcd.models import create_model, save_weights
+
+
+@pytest.fixture
+def complaint(crcd):
+    """Runs a command that must fail; gives its one line."""
+
+    def run(*words):
+        answer = crcd(*words)
+        assert answer.status == 2, answer
+        assert answer.err.count("\n") == 1, answer.err
+        assert answer.err.startswith("crcd: error: ")
+        assert "Traceback" not in answer.err
+        return answer.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["distil"], "unknown command 'distil': did you mean distill"),
+        (["distill", "--data", "digit"], "unknown data set 'digit': did you mean digits"),
+        (["distill", "--student", "resnet9"], "unknown model 'resnet9': did you mean resnet8"),
+        (["distill", "--teacher", "resnet65"], "unknown model 'resnet65': did you mean resnet56"),
+        (["distill", "--teacher", "vit_tiny_patch16_224"], "write timm/vit_tiny_patch16_224"),
+        (["distill", "--methods", "crdc"], "unknown method 'crdc': did you mean crcd"),
+        (["distill", "--methods", "ce,kd"], "separate methods by spaces, --methods ce kd"),
+        (["distill", "--recipe", "digit"], "unknown recipe 'digit': did you mean digits"),
+        (["distill", "--recipe", "absent.yaml"], "absent.yaml: cannot be read"),
+        (["distill", "--batch-size", "1"], "--batch-size is 1"),
+        (["distill", "--batch-size", "2000", "--student-images", "100"], "batch size 2000 is more than the 100"),
+        (["distill", "--epochs", "0"], "--epochs is 0"),
+        (["distill", "--crcd.negatives", "5000"], "5000 negatives were asked for, but there are only"),
+        (["distill", "--time-budget", "soon"], "--time-budget is soon"),
+        (["distill", "--device", "gpu"], "--device is gpu: give auto, cpu, cuda or cuda:N"),
+        (["distill", "--data", "cifar100"], "data set cifar100 needs --data-dir"),
+        (["distill", "--data", "cifar100", "--data-dir", "absent"], "cifar100 is not in absent"),
+        (["distill", "--data", "folder", "--data-dir", "absent"], "absent"),
+        (["distill", "--teacher-weights", "absent.pt"], "absent.pt: no such file"),
+        (["distill", "--resume", "absent"], "--resume absent: there is no run here"),
+        (["train", "--model", "resnet9"], "unknown model 'resnet9'"),
+        (["evaluate", "--weights", "absent.safetensors"], "absent.safetensors: no such file"),
+        (["list", "mdels"], "unknown list 'mdels': did you mean models"),
+    ],
+)
+def test_mistakes_on_the_command_line(complaint, tmp_path, monkeypatch, words, named):
+    monkeypatch.chdir(tmp_path)
+    assert named in complaint(*words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_setting_in_a_recipe(complaint, tmp_path):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("epoks: 3\n")
+    assert "mine.yaml: unknown setting 'epoks': did you mean epochs" in complaint("distill", "--recipe", recipe)
+
+
+def test_weights_of_another_architecture(complaint, tmp_path, quick):
+    path = tmp_path / "weights.pt"
+    torch.save(create_model("resnet14", 10, 1).state_dict(), path)
+    error = complaint("distill", *quick, "--teacher-weights", path)
+    assert "do not fit" in error
+    assert "unexpected (body." in error
+
+
+def test_weights_for_other_classes(complaint, tmp_path, quick):
+    path = tmp_path / "weights.safetensors"
+    save_weights(create_model("resnet8", 7, 1), path, {"model": "resnet8"})
+    error = complaint("distill", *quick, "--teacher-weights", path)
+    assert "they are for 7 classes" in error
+    assert "has 10" in error
+
+
+class Payload:
+    def __reduce__(self):
+        return print, ("the pickle ran",)
+
+
+def test_a_pickle_is_refused_and_not_run(complaint, tmp_path, capsys, quick):
+    path = tmp_path / "weights.pt"
+    path.write_bytes(pickle.dumps(Payload(), protocol=2))
+    error = complaint("distill", *quick, "--teacher-weights", path)
+    assert "refused" in error or "cannot be read" in error
+    assert "the pickle ran" not in error + capsys.readouterr().out
+
+
+def test_run_folder_in_use(complaint, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    assert "exists and is not empty: continue it with --resume" in complaint("distill", "--out", tmp_path)
+
+
+def test_run_folder_that_may_not_be_made(complaint, tmp_path, weights, quick):
+    (tmp_path / "file").write_text("")
+    error = complaint("distill", *quick, "--teacher-weights", weights, "--out", tmp_path / "file" / "run")
+    assert "Not a directory" in error
+
+
+def test_resuming_without_checkpoint(complaint, crcd, tmp_path, weights, quick):
+    run = tmp_path / "run"
+    crcd("distill", *quick, "--teacher-weights", weights, "--out", run)
+    (run / "checkpoint.pt").unlink()
+    assert f"--resume {run}: no checkpoint in it" in complaint("distill", "--resume", run)
+
+
+def test_flags_beside_resume(complaint, tmp_path):
+    error = complaint("distill", "--resume", tmp_path, "--epochs", "3", "--device", "cpu")
+    assert "give only --time-budget, --device and --workers, not --epochs 3" in error
+
+
+def test_loss_that_is_not_finite(complaint, tmp_path, weights, quick):
+    error = complaint("distill", *quick, "--teacher-weights", weights, "--lr", "1e30", "--out", tmp_path / "run")
+    assert "of learner 'ce' not finite in epoch 1 by step" in error
+    assert (tmp_path / "run" / "checkpoint.pt").is_file()
+
+
+def folder_words(root):
+    images = ("--image-size", "16", "--crop-padding", "1", "--batch-size", "4", "--epochs", "1")
+    networks = ("--teacher", "resnet8", "--student", "resnet8", "--methods", "ce", "--warmup-epochs", "0")
+    return "distill", "--data", "folder", "--data-dir", root, *images, *networks, "--device", "cpu"
+
+
+def test_folder_without_val(complaint, photographs):
+    shutil.rmtree(photographs / "val")
+    assert "val is missing" in complaint(*folder_words(photographs))
+
+
+def test_folder_with_one_class(complaint, photographs):
+    for part in ("train", "val"):
+        shutil.rmtree(photographs / part / "dog")
+    assert "one class only (cat)" in complaint(*folder_words(photographs))
+
+
+def test_empty_folder(complaint, tmp_path):
+    for part in ("train", "val"):
+        (tmp_path / part).mkdir()
+    assert "class" in complaint(*folder_words(tmp_path))
+
+
+def test_corrupt_image_is_named_and_may_be_skipped(complaint, crcd, photographs, tmp_path):
+    broken = photographs / "train" / "cat" / "9.png"
+    broken.write_bytes(b"no image")
+    error = complaint(*folder_words(photographs))
+    assert str(broken) in error
+    assert "--skip-corrupt" in error
+    answer = crcd(*folder_words(photographs), "--skip-corrupt", "--out", tmp_path / "run")
+    assert answer.status == 0, answer.err
+
+
+def test_class_count_of_weights_and_folder_differ(complaint, photographs, weights):
+    error = complaint(*folder_words(photographs), "--teacher-weights", weights)
+    assert "crcd: error: weights" in error
+
+
+def test_full_process(start, finish):
+    answer = finish(start("distill", "--student", "resnet9"))
+    assert (answer.status, answer.out) == (2, "")
+    assert answer.err == "crcd: error: unknown model 'resnet9': did you mean resnet8 or resnet56 or resnet50?\n"

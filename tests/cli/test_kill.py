@@ -1,0 +1,69 @@
+"""A run killed in the middle of an epoch goes on to the same numbers and weights."""
+
+import json
+import signal
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+pytestmark = pytest.mark.slow
+
+SETTINGS = (
+    *("--device", "cpu", "--image-size", "8", "--student-images", "400", "--batch-size", "16", "--epochs", "3"),
+    *("--teacher", "resnet8", "--methods", "ce", "kd", "crcd", "--crcd.negatives", "32"),
+)
+
+
+def results(run):
+    summary = json.loads((run / "summary.json").read_text())
+    for entry in (summary, summary["teacher"], *summary["learners"].values()):
+        entry.pop("seconds")
+    summary.pop("commit")
+    weights = {path.name: load_file(path) for path in run.glob("*.safetensors")}
+    return summary, {
+        file: {name: bytes(tensor.numpy()) for name, tensor in state.items()} for file, state in weights.items()
+    }
+
+
+def in_the_middle_of_an_epoch(run):
+    path = run / "checkpoint.pt"
+    if not path.exists():
+        return False
+    state = torch.load(path, weights_only=True)
+    return state["epoch"] >= 1 and 0 < state["step"] < 25
+
+
+def until(condition, process):
+    end = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, weights, start, finish):
+    run = tmp_path_factory.mktemp("whole")
+    answer = finish(start("distill", *SETTINGS, "--teacher-weights", weights, "--out", run))
+    assert answer.status == 0, answer.err
+    return results(run)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 130)])
+def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, weights, uninterrupted, start, finish, number, status):
+    run = tmp_path / "run"
+    words = ["distill", *SETTINGS, "--teacher-weights", weights, "--out", run, "--checkpoint-seconds", "0.01"]
+    process = start(*words)
+    until(lambda: in_the_middle_of_an_epoch(run), process)
+    process.send_signal(number)
+    answer = finish(process)
+    assert answer.status == status
+    assert not (run / "summary.json").exists()
+    if number != signal.SIGKILL:
+        assert f"stopped by {number.name} in epoch" in answer.err
+        assert answer.err.endswith(f"continue with: crcd distill --resume {run}\n")
+    answer = finish(start("distill", "--resume", run))
+    assert answer.status == 0, answer.err
+    assert results(run) == uninterrupted

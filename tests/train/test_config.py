@@ -1,0 +1,64 @@
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from crcd.errors import CrcdError
+from crcd.methods import METHODS
+from crcd.train.config import DistillConfig, TrainOptions
+from crcd.train.options import parse_duration
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_has_its_settings(name):
+    assert isinstance(DistillConfig().method_config(name), METHODS[name][1])
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"batch_size": 1}, "--batch-size is 1"),
+        ({"holdout": 1.0}, "--holdout is 1.0"),
+        ({"epochs": 0}, "--epochs is 0"),
+        ({"lr": -1.0}, "--lr is -1.0"),
+        ({"lr": float("nan")}, "--lr is nan"),
+        ({"warmup_epochs": 3, "epochs": 3}, "--warmup-epochs is 3"),
+        ({"momentum": 0.0, "nesterov": True}, "--momentum is 0.0"),
+        ({"seed": -1}, "--seed is -1"),
+        ({"time_budget": "soon"}, "--time-budget is soon"),
+        ({"methods": ()}, "--methods is empty"),
+        ({"methods": ("kd", "kd")}, "--methods is kd kd"),
+        ({"methods": ("kt",)}, "unknown method 'kt': did you mean kd"),
+        ({"methods": ("ce,kd",)}, "--methods ce kd"),
+        ({"student_images": 0}, "--student-images is 0"),
+        ({"teacher_weights": Path("t.pt"), "teacher_epochs": 3}, "--teacher-epochs exclude each other"),
+    ],
+)
+def test_senseless_settings_are_named(settings, named):
+    with pytest.raises(CrcdError, match=named.replace("(", r"\(")):
+        DistillConfig(**settings)
+
+
+def test_teacher_shares_all_settings_but_its_epochs_and_folder():
+    config = DistillConfig(epochs=7, lr=0.3, seed=5, teacher="vgg8", teacher_epochs=2, resume=Path("run"))
+    own = config.for_teacher(Path("run/teacher"))
+    assert (own.model, own.epochs, own.out, own.resume) == ("vgg8", 2, Path("run/teacher"), None)
+    changed = {"epochs", "out", "resume"}
+    assert all(getattr(own, f.name) == getattr(config, f.name) for f in fields(TrainOptions) if f.name not in changed)
+
+
+def test_teacher_epochs_default_to_the_students():
+    assert DistillConfig(epochs=7).for_teacher(None).epochs == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("1.5", 1.5), ("90s", 90), ("9m", 540), ("1h30m", 5400), ("1h1m1s", 3661)]
+)
+def test_durations(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "-3", "9 minutes", "m", "1..5s", "3m2h", "."])
+def test_what_is_no_duration(text):
+    with pytest.raises(CrcdError, match="--time-budget"):
+        parse_duration(text)

@@ -1,0 +1,109 @@
+import json
+
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from crcd.errors import CrcdError
+from crcd.methods.crcd import CRCDConfig
+from crcd.models import read_metadata
+from crcd.train.config_file import to_plain
+from crcd.train.distill import distill
+from crcd.train.run_folder import RunFolder
+
+
+def numbers(outcome, learner):
+    """What must not change from run to run: scores and loss parts, not times."""
+    entry = outcome.summary["learners"][learner]
+    return {name: value for name, value in entry.items() if name != "seconds"}
+
+
+def test_run_folder(quick, tmp_path):
+    config = quick(methods=("ce", "kd"), out=tmp_path / "run")
+    outcome = distill(config)
+    folder = RunFolder(outcome.folder)
+    assert sorted(path.name for path in outcome.folder.iterdir()) == [
+        *("ce.safetensors", "checkpoint.pt", "config.yaml", "kd.safetensors"),
+        *("metrics.jsonl", "summary.json", "teacher.safetensors"),
+    ]
+    assert yaml.safe_load(folder.config.read_text()) == to_plain(config)
+    lines = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+    assert [(line["epoch"], line["learner"]) for line in lines] == [(1, "ce"), (1, "kd"), (2, "ce"), (2, "kd")]
+    assert {"loss", "ce", "kd", "top1", "agreement", "lr", "seconds", "images_per_second"} <= lines[-1].keys()
+    summary = json.loads(folder.summary.read_text())
+    assert summary == outcome.summary
+    assert summary["learners"]["kd"]["top1"] == lines[-1]["top1"]
+    assert summary["learners"]["kd"].keys() >= {"agreement", "parameters", "multiply_adds", "epochs", "seconds", "kd"}
+    assert summary["teacher"].keys() >= {"top1", "parameters", "multiply_adds", "epochs", "seconds"}
+    assert (summary["student_images"], summary["scored_images"], summary["scored_on"]) == (100, 360, "test")
+    assert {"commit", "device", "seconds", "seed", "epochs"} <= summary.keys()
+    assert read_metadata(folder.weights("kd"))["model"] == "resnet8"
+
+
+def test_learners_are_alone_in_their_numbers(quick, tmp_path):
+    beside = distill(quick(methods=("kd", "ce"), out=tmp_path / "beside"))
+    alone = distill(quick(methods=("ce",), out=tmp_path / "alone"))
+    assert numbers(alone, "ce") == numbers(beside, "ce")
+    for name, tensor in load_file(alone.folder / "ce.safetensors").items():
+        assert tensor.equal(load_file(beside.folder / "ce.safetensors")[name])
+
+
+def test_seed_decides(quick, tmp_path):
+    once, again, other = (
+        distill(quick(methods=("kd",), out=tmp_path / name, seed=seed))
+        for name, seed in (("once", 0), ("again", 0), ("other", 1))
+    )
+    assert numbers(once, "kd") == numbers(again, "kd")
+    assert numbers(once, "kd")["loss"] != numbers(other, "kd")["loss"]
+
+
+def test_distillation_may_end_before_the_run(quick, tmp_path):
+    outcome = distill(quick(methods=("kd",), distill_until=1, out=tmp_path / "run"))
+    first, last = (json.loads(line) for line in (outcome.folder / "metrics.jsonl").read_text().splitlines())
+    assert "kd" in first
+    assert "kd" not in last
+    assert last["loss"] == last["ce"]
+    assert outcome.summary["learners"]["kd"]["kd"] == first["kd"]
+
+
+def test_teacher_is_trained_on_all_images_in_a_run_of_its_own(quick, tmp_path):
+    outcome = distill(quick(methods=("ce",), teacher_weights=None, teacher_epochs=1, epochs=1, out=tmp_path / "run"))
+    own = RunFolder(outcome.folder / "teacher").read_summary()
+    assert own["learners"]["ce"]["epochs"] == outcome.summary["teacher"]["epochs"] == 1
+    assert own["train_images"] == 1437
+    assert own["learners"]["ce"]["top1"] == pytest.approx(outcome.summary["teacher"]["top1"], abs=0.6)
+    kept = load_file(outcome.folder / "teacher.safetensors")
+    trained = load_file(outcome.folder / "teacher" / "ce.safetensors")
+    assert all(kept[name].equal(trained[name]) for name in trained)
+
+
+def test_holdout_is_scored_and_seen_by_nobody(quick, tmp_path):
+    summary = distill(quick(methods=("ce",), holdout=0.25, epochs=1, student_images=None, out=tmp_path / "run")).summary
+    assert summary["scored_on"] == "holdout"
+    assert summary["train_images"] + summary["scored_images"] == 1437
+    assert summary["scored_images"] == pytest.approx(1437 / 4, abs=1)
+
+
+def test_folder_in_use_is_refused_before_any_work(quick, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    with pytest.raises(CrcdError, match="exists and is not empty"):
+        distill(quick(out=tmp_path / "run"))
+
+
+def test_mistake_in_the_student_leaves_no_folder(quick, tmp_path):
+    with pytest.raises(CrcdError, match="unknown model 'resnet9'"):
+        distill(quick(student="resnet9", out=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_of_another_network_are_refused(quick, tmp_path):
+    with pytest.raises(CrcdError, match="they are of a resnet8, not of a resnet14"):
+        distill(quick(teacher="resnet14", out=tmp_path / "run"))
+
+
+def test_more_negatives_than_there_are(quick, tmp_path):
+    config = quick(methods=("crcd",), crcd=CRCDConfig(negatives=5000), out=tmp_path / "run")
+    with pytest.raises(CrcdError, match="5000 negatives were asked for, but there are only"):
+        distill(config)
+    assert not (tmp_path / "run").exists()

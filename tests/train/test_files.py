@@ -1,0 +1,64 @@
+import resource
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from crcd.errors import CrcdError
+from crcd.train.checkpoint import load_checkpoint, save_checkpoint
+from crcd.train.files import write_atomically
+
+
+@contextmanager
+def full_disk():
+    """No file grows beyond 4 kB in here: writing more fails as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_checkpoint_comes_back(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"fingerprint": "f", "weights": torch.arange(3.0), "history": [{"epoch": 1}]})
+    state = load_checkpoint(path, "f")
+    assert torch.equal(state["weights"], torch.arange(3.0))
+    assert state["history"] == [{"epoch": 1}]
+
+
+def test_full_disk_keeps_the_old_checkpoint_and_says_so_in_one_line(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"fingerprint": "f", "weights": torch.zeros(3)})
+    with full_disk(), pytest.raises(CrcdError, match="could not be written") as error:
+        save_checkpoint(path, {"fingerprint": "f", "weights": torch.zeros(10**5)})
+    assert "the file of before is kept" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert len(load_checkpoint(path, "f")["weights"]) == 3
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_failed_writing_leaves_nothing(tmp_path):
+    def write(file):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "x", write)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_checkpoint_of_other_settings_is_refused(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"fingerprint": "f"})
+    with pytest.raises(CrcdError, match="other settings than"):
+        load_checkpoint(path, "g")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x80\x02c__builtin__\neval\n."])
+def test_broken_checkpoint_is_one_line(tmp_path, content):
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(content)
+    with pytest.raises(CrcdError, match="cannot be read as a checkpoint"):
+        load_checkpoint(path, "f")

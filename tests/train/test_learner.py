@@ -1,0 +1,70 @@
+from copy import deepcopy
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from crcd.data.batch import Batch
+from crcd.methods.kd import KD, KDConfig, distillation_loss
+from crcd.models import Viewer, create_model
+from crcd.train.learner import Learner
+from crcd.train.options import OptimiserOptions
+from crcd.train.randomness import RandomStream
+from crcd.train.teacher import Teacher
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(8, 1, 16, 16, generator=generator)
+    return Batch(image, torch.randint(10, (8,), generator=generator), torch.arange(8))
+
+
+def make_learner(method):
+    torch.manual_seed(0)
+    viewer = Viewer(create_model("resnet8", 10, 1))
+    options = OptimiserOptions(momentum=0.0, weight_decay=0.0)
+    return Learner("student", viewer, method, options, RandomStream(0, CPU), CPU)
+
+
+@pytest.fixture
+def view(batch):
+    torch.manual_seed(1)
+    return Teacher(create_model("resnet8", 10, 1), CPU)(batch.image)
+
+
+def test_step_descends_ce_plus_weighted_method_loss(batch, view):
+    learner = make_learner(KD(KDConfig(weight=0.7, temperature=2.0)))
+    model = deepcopy(learner.viewer.model).train()
+    logits = model(batch.image)
+    ce, kd = cross_entropy(logits, batch.target), distillation_loss(logits, view.logits, 2.0)
+    (ce + 0.5 * 0.7 * kd).backward()
+    expected = [parameter - 0.1 * parameter.grad for parameter in model.parameters()]
+    learner.step(batch, view, learning_rate=0.1, weight=0.5)
+    torch.testing.assert_close(list(learner.viewer.model.parameters()), expected, atol=1e-6, rtol=1e-5)
+    means = learner.totals.means()
+    assert means["ce"] == pytest.approx(ce.item(), rel=1e-5)
+    assert means["loss"] == pytest.approx((ce + 0.35 * kd).item(), rel=1e-5)
+
+
+def test_without_weight_the_method_rests(batch, view):
+    resting, plain = make_learner(KD(KDConfig())), make_learner(None)
+    resting.step(batch, view, learning_rate=0.1, weight=0.0)
+    plain.step(batch, None, learning_rate=0.1, weight=1.0)
+    assert resting.totals.means() == plain.totals.means()
+    assert "kd" not in resting.totals.means()
+    for one, other in zip(resting.viewer.parameters(), plain.viewer.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_state_goes_on_to_the_bit(batch, view):
+    learner, other = make_learner(KD(KDConfig())), make_learner(KD(KDConfig()))
+    learner.step(batch, view, learning_rate=0.1, weight=1.0)
+    other.load_state_dict(deepcopy(learner.state_dict()))
+    for each in (learner, other):
+        each.step(batch, view, learning_rate=0.1, weight=1.0)
+    assert other.totals.means() == learner.totals.means()
+    for one, two in zip(learner.viewer.parameters(), other.viewer.parameters(), strict=True):
+        assert torch.equal(one, two)

@@ -1,0 +1,99 @@
+import json
+from dataclasses import replace
+
+import pytest
+from safetensors.torch import load_file
+
+from crcd.errors import CrcdError
+from crcd.methods.crcd import CRCDConfig
+from crcd.train.distill import distill
+from crcd.train.reporter import Reporter
+from crcd.train.stop import RunStopped
+
+
+class CrashError(Exception):
+    """As sudden as kill -9: nothing is saved when it strikes."""
+
+
+class CrashAfter(Reporter):
+    """Crashes after so many steps."""
+
+    def __init__(self, steps):
+        self.left = steps
+
+    def step(self, images):
+        self.left -= 1
+        if self.left == 0:
+            raise CrashError
+
+
+def results(folder):
+    """Weights, scores and loss parts of a finished run, without its times."""
+    summary = json.loads((folder / "summary.json").read_text())
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for entry in (summary, summary["teacher"], *summary["learners"].values(), *lines):
+        for name in ("seconds", "images_per_second"):
+            entry.pop(name, None)
+    weights = {path.name: load_file(path) for path in folder.glob("*.safetensors")}
+    bits = {file: {name: tensor.numpy().tobytes() for name, tensor in state.items()} for file, state in weights.items()}
+    return summary, lines, bits
+
+
+@pytest.fixture(scope="module")
+def settings(quick):
+    """100 images in batches of 32: 3 steps an epoch; a teacher of 44 steps an epoch first."""
+    return quick(
+        teacher_weights=None,
+        teacher_epochs=1,
+        epochs=3,
+        methods=("ce", "kd", "crcd"),
+        crcd=CRCDConfig(negatives=16, dim=8),
+    )
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(settings, tmp_path_factory):
+    return distill(replace(settings, out=tmp_path_factory.mktemp("whole"))).folder
+
+
+@pytest.mark.parametrize(
+    ("steps", "seconds"),
+    [(1, 1e9), (20, 1e-9), (44 + 5, 1e-9), (44 + 5, 1e9), (44 + 9, 1e-9)],
+    ids=["at once", "in the teacher", "in an epoch", "in an epoch, saved before it", "at the last step"],
+)
+def test_a_crashed_run_goes_on_to_the_same_bits(settings, uninterrupted, tmp_path, steps, seconds):
+    config = replace(settings, out=tmp_path / "run", checkpoint_seconds=seconds)
+    with pytest.raises(CrashError):
+        distill(config, CrashAfter(steps))
+    assert results(distill(replace(config, resume=config.out)).folder) == results(uninterrupted)
+
+
+def test_the_time_budget_stops_between_steps_and_the_run_goes_on(settings, uninterrupted, tmp_path):
+    config = replace(settings, out=tmp_path / "run")
+    with pytest.raises(RunStopped, match=f"crcd distill --resume {config.out}") as stopped:
+        distill(replace(config, time_budget="0.01s"))
+    assert stopped.value.status == 0
+    assert not (config.out / "teacher" / "summary.json").exists()
+    assert results(distill(replace(config, resume=config.out)).folder) == results(uninterrupted)
+
+
+def test_a_finished_run_stays_as_it_is(settings, uninterrupted):
+    before = results(uninterrupted)
+    distill(replace(settings, resume=uninterrupted))
+    assert results(uninterrupted) == before
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(quick, tmp_path):
+    config = quick(methods=("ce", "kd"), lr=1e30, out=tmp_path / "run")
+    with pytest.raises(CrcdError, match="of learner 'ce' not finite in epoch 1 by step") as error:
+        distill(config)
+    assert str(tmp_path / "run" / "checkpoint.pt") in str(error.value)
+    assert (tmp_path / "run" / "checkpoint.pt").is_file()
+    assert not (tmp_path / "run" / "summary.json").exists()
+
+
+def test_changed_settings_are_refused(quick, tmp_path):
+    config = quick(methods=("ce",), epochs=1, out=tmp_path / "run")
+    distill(config)
+    with pytest.raises(CrcdError, match="comes from other settings"):
+        distill(replace(config, resume=config.out, lr=0.1))

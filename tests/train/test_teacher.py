@@ -1,0 +1,24 @@
+import torch
+from torch import nn
+
+from crcd.models import create_model
+from crcd.train.teacher import Teacher
+
+
+def test_view_is_that_of_the_classifier_in_eval_mode():
+    model = create_model("resnet8", 10, 1)
+    image = torch.randn(4, 1, 16, 16)
+    model(image)
+    view = Teacher(model, torch.device("cpu"))(image)
+    assert model.training
+    torch.testing.assert_close(view.logits, model.eval()(image), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(view.classifier(view.feature), view.logits)
+
+
+def test_a_student_can_learn_from_the_view():
+    view = Teacher(create_model("resnet8", 10, 1), torch.device("cpu"))(torch.randn(4, 1, 16, 16))
+    weight = nn.Parameter(torch.ones(10, view.feature.shape[1]))
+    (view.feature @ weight.T * view.logits).sum().backward()
+    assert weight.grad is not None
+    assert not view.logits.requires_grad
+    assert not any(parameter.requires_grad for parameter in view.classifier.parameters())
