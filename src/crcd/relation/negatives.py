@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 
@@ -30,33 +29,27 @@ class Negatives:
         """K."""
         return self.rows.shape[0] if self.index_BK is None else self.index_BK.shape[1]
 
-    def is_anchor(self, anchor_sample_A: Tensor | None, i: int) -> Tensor | None:
-        """True where negative k of sample i is the anchor j, [A, K]; None when samples are not known."""
+    def is_anchor(self, anchor_sample_A: Tensor | None, batch: slice) -> Tensor | None:
+        """True where negative k of a sample is the anchor j, [b, A, K] for the samples of a slice of the batch.
+
+        One [1, A, K] serves all when negatives are shared; None when samples are not known.
+        """
         if anchor_sample_A is None or self.sample is None:
             return None
-        sample_K = self.sample if self.index_BK is None else self.sample[self.index_BK[i]]
-        return (anchor_sample_A[:, None] == sample_K) & (sample_K >= 0)
+        sample_bK = self.sample[None] if self.index_BK is None else self.sample[self.index_BK[batch]]
+        sample_b1K = sample_bK[:, None]
+        return (anchor_sample_A[:, None] == sample_b1K) & (sample_b1K >= 0)
 
     def count(self, batch: int, anchor_sample_A: Tensor | None, anchors: int) -> Tensor:
         """Usable negatives of every pair, float, [B, A]."""
-        shape_BA = (batch, anchors)
-        if self.index_BK is None:
-            usable_BK = (
-                self.rows.new_ones(batch, len(self))
-                if self.excluded_BK is None
-                else 1.0 - self.excluded_BK.to(self.rows.dtype)
-            )
-            is_anchor_AK = self.is_anchor(anchor_sample_A, 0)
-            if is_anchor_AK is None:
-                return usable_BK.sum(dim=1, keepdim=True).expand(shape_BA)
-            return usable_BK @ (~is_anchor_AK).to(self.rows.dtype).T
-        count_BA = self.rows.new_empty(shape_BA)
-        for i in range(batch):
-            usable_AK = torch.ones(anchors, len(self), dtype=torch.bool, device=self.rows.device)
-            if self.excluded_BK is not None:
-                usable_AK &= ~self.excluded_BK[i]
-            is_anchor_AK = self.is_anchor(anchor_sample_A, i)
-            if is_anchor_AK is not None:
-                usable_AK &= ~is_anchor_AK
-            count_BA[i] = usable_AK.sum(dim=1)
+        dtype = self.rows.dtype
+        usable_BK = self.rows.new_ones(batch, len(self))
+        if self.excluded_BK is not None:
+            usable_BK = (~self.excluded_BK).to(dtype)
+        count_BA = usable_BK.sum(dim=1, keepdim=True).repeat(1, anchors)
+        groups = [slice(0, batch)] if self.index_BK is None else [slice(i, i + 1) for i in range(batch)]
+        for group in groups:
+            is_anchor_bAK = self.is_anchor(anchor_sample_A, group)
+            if is_anchor_bAK is not None:
+                count_BA[group] -= usable_BK[group] @ is_anchor_bAK[0].to(dtype).T
         return count_BA

@@ -32,10 +32,9 @@ def contrast(
     usable_BAK = torch.ones(batch, anchors, k, dtype=torch.bool, device=rows.device)
     if negatives.excluded_BK is not None:
         usable_BAK &= ~negatives.excluded_BK[:, None]
-    for i in range(batch):
-        is_anchor_AK = negatives.is_anchor(anchor_sample_A, i)
-        if is_anchor_AK is not None:
-            usable_BAK[i] &= ~is_anchor_AK
+    is_anchor_BAK = negatives.is_anchor(anchor_sample_A, slice(0, batch))
+    if is_anchor_BAK is not None:
+        usable_BAK &= ~is_anchor_BAK
 
     cosine_BAM = torch.einsum(
         "bae,bame->bam", query_relations(relation, anchor_AD, query_BD), key_relations(relation, anchor_AD, key_BMD)

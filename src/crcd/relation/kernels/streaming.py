@@ -1,4 +1,4 @@
-"""The relation contrast without any tensor of size B * A * K: one sample (or one anchor) at a time, in PyTorch.
+"""The relation contrast without any tensor of size B * A * K: a few samples (or one anchor) at a time, in PyTorch.
 
 The gradient is produced while the forward runs, so nothing of a block outlives it. For the difference relation the
 cosine needs Gram products alone. With m_ij = |s_i - a_j|, n_jk = |t_k - a_j| (both clamped from below):
@@ -33,6 +33,8 @@ from crcd.relation.relations import (
 )
 
 MASKED = 1e25  # far enough that exp(-MASKED) is 0, near enough that no product with it overflows in float32
+
+BLOCK = 2**18  # cosines at work at once: a megabyte in float32, about what a core's cache holds
 
 
 class _KnownGradient(torch.autograd.Function):
@@ -127,24 +129,29 @@ def _difference(
         loss_BA, pull_BA = torch.empty_like(positive_BA), torch.empty_like(positive_BA)  # pull = sum_k H
         turn_BA = torch.empty_like(positive_BA)  # sum_k G cos
         gradient_BD = torch.empty_like(s_BD)
-        shape_AK = (len(a_AD), len(negatives))
-        logit_AK, e_AK = a_AD.new_empty(shape_AK), a_AD.new_empty(shape_AK)
-        keys = _difference_keys(s_BD, a_AD, square_A, centre_D, negatives, anchor_sample_A)
-        for i, (t_KD, s_dot_t_K, a_dot_t_AK, inverse_n_AK) in enumerate(keys):
-            scale_A = inverse_m_BA[i] / objective.temperature
-            torch.sub(s_dot_t_K, a_dot_t_AK, out=logit_AK)
-            logit_AK.add_(shift_BA[i, :, None]).mul_(inverse_n_AK).mul_(scale_A[:, None])
-            _, *sums = _block(objective, logit_AK, count_BA[i], out=e_AK)
-            loss_BA[i], positive_pull_A, factor_A = _pair_terms(
-                objective, (sums[0], sums[1]), positive_BA[i], count_BA[i], weight_BA[i]
+        size = max(1, BLOCK // (len(a_AD) * len(negatives)))
+        chunks = [slice(i, min(i + size, len(s_BD))) for i in range(0, len(s_BD), size)]
+        shape_bAK = (min(size, len(s_BD)), len(a_AD), len(negatives))
+        logit_buffer, e_buffer = a_AD.new_empty(shape_bAK), a_AD.new_empty(shape_bAK)
+        keys = _difference_keys(s_BD, a_AD, square_A, centre_D, negatives, anchor_sample_A, chunks)
+        for chunk, (t_bKD, s_dot_t_bK, a_dot_t_bAK, inverse_n_bAK) in zip(chunks, keys, strict=True):
+            logit_bAK, e_bAK = (buffer[: len(s_dot_t_bK)] for buffer in (logit_buffer, e_buffer))
+            torch.sub(s_dot_t_bK[:, None], a_dot_t_bAK, out=logit_bAK)
+            logit_bAK.add_(shift_BA[chunk, :, None]).mul_(inverse_n_bAK)
+            logit_bAK.mul_(inverse_m_BA[chunk, :, None] / objective.temperature)
+            _, *sums = _block(objective, logit_bAK, count_BA[chunk], out=e_bAK)
+            loss_BA[chunk], positive_pull_bA, factor_bA = _pair_terms(
+                objective, (sums[0], sums[1]), positive_BA[chunk], count_BA[chunk], weight_BA[chunk]
             )
-            cosine_sum_A = logit_AK.mul_(e_AK).sum(dim=1) * objective.temperature
-            turn_BA[i] = factor_A * cosine_sum_A + positive_pull_A * positive_BA[i]
-            e_AK.mul_(inverse_n_AK)
-            factor_A *= inverse_m_BA[i]
-            positive_pull_A *= inverse_m_BA[i] * inverse_n_BA[i]
-            pull_BA[i] = factor_A * e_AK.sum(dim=1) + positive_pull_A
-            gradient_BD[i] = (factor_A @ e_AK) @ t_KD + positive_pull_A.sum() * t_BD[i]
+            cosine_sum_bA = logit_bAK.mul_(e_bAK).sum(dim=-1) * objective.temperature
+            turn_BA[chunk] = factor_bA * cosine_sum_bA + positive_pull_bA * positive_BA[chunk]
+            e_bAK.mul_(inverse_n_bAK)
+            factor_bA = factor_bA * inverse_m_BA[chunk]
+            positive_pull_bA = positive_pull_bA * inverse_m_BA[chunk] * inverse_n_BA[chunk]
+            pull_BA[chunk] = factor_bA * e_bAK.sum(dim=-1) + positive_pull_bA
+            push_b1K = factor_bA[:, None] @ e_bAK
+            gradient_BD[chunk] = push_b1K[:, 0] @ t_bKD if t_bKD.ndim == 2 else (push_b1K @ t_bKD)[:, 0]
+            gradient_BD[chunk] += positive_pull_bA.sum(dim=1, keepdim=True) * t_BD[chunk]
         turn_BA *= torch.where(m2_BA > MIN_DISTANCE**2, inverse_m_BA.square(), 0)
         gradient_BD += (turn_BA - pull_BA) @ a_AD - turn_BA.sum(dim=1, keepdim=True) * s_BD
         loss = (weight_BA * loss_BA).sum()
@@ -158,29 +165,34 @@ def _difference_keys(
     centre_D: Tensor,
     negatives: Negatives,
     anchor_sample_A: Tensor | None,
+    chunks: list[slice],
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """For each sample: its negatives t_k (centred), s.t_k [K], a_j.t_k and 1 / n_jk [A, K]; masked where unusable."""
+    """What each chunk of samples needs of its negatives, masked where unusable.
 
-    def products(i: int, rows_KD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        t_KD = rows_KD - centre_D
-        a_dot_t_AK = a_AD @ t_KD.T
-        n2_AK = t_KD.square().sum(dim=1) - 2 * a_dot_t_AK + square_A[:, None]
-        is_anchor_AK = negatives.is_anchor(anchor_sample_A, i)
-        if is_anchor_AK is not None:
-            a_dot_t_AK.masked_fill_(is_anchor_AK, MASKED)
-        return t_KD, a_dot_t_AK, n2_AK.clamp_(min=MIN_DISTANCE**2).rsqrt_()
+    t_k, centred, [K, D] when shared and [b, K, D] otherwise; s.t_k, [b, K]; a_j.t_k and 1 / n_jk, [1 or b, A, K].
+    """
 
-    shared = products(0, negatives.rows) if negatives.index_BK is None else None
-    for i in range(len(s_BD)):
-        if shared is None:
-            assert negatives.index_BK is not None
-            t_KD, a_dot_t_AK, inverse_n_AK = products(i, negatives.rows[negatives.index_BK[i]])
-        else:
-            t_KD, a_dot_t_AK, inverse_n_AK = shared
-        s_dot_t_K = t_KD @ s_BD[i]
+    def products(chunk: slice, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        a_dot_t_bAK = a_AD @ t.reshape(-1, *t.shape[-2:]).mT
+        n2_bAK = t.square().sum(dim=-1).reshape(-1, 1, t.shape[-2]) - 2 * a_dot_t_bAK
+        inverse_n_bAK = n2_bAK.add_(square_A[:, None]).clamp_(min=MIN_DISTANCE**2).rsqrt_()
+        is_anchor_bAK = negatives.is_anchor(anchor_sample_A, chunk)
+        if is_anchor_bAK is not None:
+            a_dot_t_bAK.masked_fill_(is_anchor_bAK, MASKED)
+        return t, a_dot_t_bAK, inverse_n_bAK
+
+    index_BK = negatives.index_BK
+    shared = products(slice(0), negatives.rows - centre_D) if index_BK is None else None
+    for chunk in chunks:
+        if index_BK is not None:
+            t, a_dot_t_bAK, inverse_n_bAK = products(chunk, negatives.rows[index_BK[chunk]] - centre_D)
+            s_dot_t_bK = (t @ s_BD[chunk, :, None])[..., 0]
+        elif shared is not None:
+            t, a_dot_t_bAK, inverse_n_bAK = shared
+            s_dot_t_bK = s_BD[chunk] @ t.T
         if negatives.excluded_BK is not None:
-            s_dot_t_K.masked_fill_(negatives.excluded_BK[i], -MASKED)
-        yield t_KD, s_dot_t_K, a_dot_t_AK, inverse_n_AK
+            s_dot_t_bK.masked_fill_(negatives.excluded_BK[chunk], -MASKED)
+        yield t, s_dot_t_bK, a_dot_t_bAK, inverse_n_bAK
 
 
 def _mlp(
@@ -209,7 +221,7 @@ def _mlp(
             rows_KD = negatives.rows if negatives.index_BK is None else negatives.rows[negatives.index_BK[group.start]]
             sample_KH = rows_KD @ relation.key_v.T
             d_sample_KH = torch.zeros_like(sample_KH)
-            is_anchor_AK = negatives.is_anchor(anchor_sample_A, group.start)
+            is_anchor_bAK = negatives.is_anchor(anchor_sample_A, group)
             for j in range(len(anchor_AD)):
                 hidden_KH = F.relu(anchor_AH[j] - sample_KH)
                 out_KE = hidden_KH @ relation.key_w.T
@@ -218,8 +230,8 @@ def _mlp(
                 logit_bK = (q_BAE[group, j] @ unit_KE.T).div_(objective.temperature)
                 if negatives.excluded_BK is not None:
                     logit_bK.masked_fill_(negatives.excluded_BK[group], -MASKED)
-                if is_anchor_AK is not None:
-                    logit_bK.masked_fill_(is_anchor_AK[j], -MASKED)
+                if is_anchor_bAK is not None:
+                    logit_bK.masked_fill_(is_anchor_bAK[:, j], -MASKED)
                 pair = (group, j)
                 e_bK, *sums = _block(objective, logit_bK, count_BA[pair], out=torch.empty_like(logit_bK))
                 loss_BA[pair], pull_BA[pair], factor_b = _pair_terms(
