@@ -35,13 +35,9 @@ class PadCrop:
 
     def apply(self, image_BCHW: Tensor, parameters_BP: Tensor) -> Tensor:
         """The crops."""
-        b, c, h, w = image_BCHW.shape
-        padded = F.pad(image_BCHW, (self.padding,) * 4)
-        device = image_BCHW.device
-        row = (parameters_BP[:, 0, None] + torch.arange(h, device=device))[:, None, :, None]
-        column = (parameters_BP[:, 1, None] + torch.arange(w, device=device))[:, None, None, :]
-        sample = torch.arange(b, device=device)[:, None, None, None]
-        return padded[sample, torch.arange(c, device=device)[None, :, None, None], row, column]
+        b, _, h, w = image_BCHW.shape
+        crops_BCRSHW = F.pad(image_BCHW, (self.padding,) * 4).unfold(2, h, 1).unfold(3, w, 1)
+        return crops_BCRSHW[torch.arange(b, device=image_BCHW.device), :, parameters_BP[:, 0], parameters_BP[:, 1]]
 
 
 class HorizontalFlip:

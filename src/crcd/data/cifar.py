@@ -23,13 +23,18 @@ def cifar(name: str, root: Path, image_size: int | None, *, download: bool) -> D
     """50,000 training and 10,000 test images of 32x32.
 
     Raises:
-        CrcdError: the official files are not under ``root``, or are damaged.
+        CrcdError: the official files are not under ``root``, are damaged, or could not be downloaded.
     """
     source = SOURCES[name]
     try:
         parts = [source(str(root), train=train, download=download) for train in (True, False)]
     except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
         folder = root / source.base_folder
+        if download:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise CrcdError(
+                f"{name} could not be downloaded into {root} ({reason}): put its files in {folder}"
+            ) from error
         raise CrcdError(
             f"{name} is not in {folder}, or its files are damaged: pass --download, or name the folder that holds "
             f"{source.base_folder} with --data-dir"

@@ -113,18 +113,27 @@ def check_labels(labels: Tensor, num_classes: int, where: str) -> None:
 
 
 def subset(images: Images, count: int, seed: int) -> Images:
-    """A random choice of ``count`` images, class by class in proportion, re-numbered from 0."""
+    """A random choice of ``count`` images, class by class in proportion, re-numbered from 0.
+
+    Raises:
+        CrcdError: the choice, or what it leaves, has too few images for one a class.
+    """
     if count == len(images):
         return images
-    if not len(images.labels.unique()) <= count < len(images):
+    classes, most = len(images.labels.unique()), len(images)
+    if not classes <= count <= most - classes:
         raise CrcdError(
-            f"{count} training images were asked for: give {len(images.labels.unique())} (one a class) to {len(images)}"
+            f"{count} training images were asked for: give {classes} (one a class) to {most - classes}, or all {most}"
         )
     return images.take(_stratified(images, count, seed)[0])
 
 
 def split(images: Images, fraction: float, seed: int) -> tuple[Images, Images]:
-    """Images to learn from, and a share of them held out, class by class in proportion."""
+    """Images to learn from, and a share of them held out, class by class in proportion.
+
+    Raises:
+        CrcdError: one of the two has too few images for one a class.
+    """
     held_out = round(len(images) * fraction)
     classes = len(images.labels.unique())
     if held_out < classes or len(images) - held_out < classes:
@@ -134,6 +143,12 @@ def split(images: Images, fraction: float, seed: int) -> tuple[Images, Images]:
 
 
 def _stratified(images: Images, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    classes, sizes = images.labels.unique(return_counts=True)
+    if sizes.min() < 2:
+        raise CrcdError(
+            f"class {int(classes[sizes.argmin()])} has one training image only: "
+            "a choice class by class needs two or more of each"
+        )
     numbers = np.arange(len(images))
     chosen, rest = train_test_split(numbers, train_size=count, stratify=images.labels.cpu().numpy(), random_state=seed)
     return torch.from_numpy(np.sort(chosen)), torch.from_numpy(np.sort(rest))

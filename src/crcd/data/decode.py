@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image, ImageFile, UnidentifiedImageError
 from torch import Tensor
@@ -19,14 +20,24 @@ class CorruptImageError(CrcdError):
 def decode(path: Path, size: int) -> Tensor:
     """RGB pixels of a file, shorter side resized to ``size``, centre cropped; uint8, [3, size, size].
 
+    Of 16-bit greyscale the upper eight bits are taken. Transparency is left out.
+
     Raises:
         CorruptImageError: the file can't be decoded.
     """
     try:
         with Image.open(path) as file:
-            image = file.convert("RGBA").convert("RGB") if file.mode == "P" else file.convert("RGB")
+            image = _rgb(file)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise CorruptImageError(f"{path} is not a readable image; mend it, or pass --skip-corrupt") from error
     resized = v2.functional.resize(image, [size], antialias=True)
     pixels: Tensor = v2.functional.pil_to_tensor(v2.functional.center_crop(resized, [size, size]))
     return pixels.to(torch.uint8)
+
+
+def _rgb(file: Image.Image) -> Image.Image:
+    if file.mode == "F":
+        raise ValueError("no scale is known for floating-point pixels")
+    if file.mode.startswith("I"):
+        return Image.fromarray((np.asarray(file) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+    return file.convert("RGBA").convert("RGB") if file.mode == "P" else file.convert("RGB")

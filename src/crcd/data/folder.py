@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
+from rich.console import Console
 from rich.progress import track
-from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
 
 from crcd.data.dataset import DataSet, FolderImages, Images, TensorImages
@@ -16,7 +16,7 @@ from crcd.errors import CrcdError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MEMORY_BUDGET = 2 * 1024**3
-"""Bytes of pixels up to which a split is decoded once and kept in memory."""
+"""Bytes of pixels up to which the images are decoded once and kept in memory."""
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +37,11 @@ def folder(root: Path, image_size: int | None, *, skip_corrupt: bool) -> DataSet
         )
     if len(train_classes) < 2:
         raise CrcdError(f"{root}: there is one class only ({train_classes[0]}): a classifier needs two or more")
+    in_memory = (len(train) + len(val)) * 3 * size * size <= MEMORY_BUDGET
     return DataSet(
         name="folder",
-        train=_load(train, size, root / "train", skip_corrupt=skip_corrupt),
-        test=_load(val, size, root / "val", skip_corrupt=skip_corrupt),
+        train=_load(train, size, root / "train", in_memory=in_memory, skip_corrupt=skip_corrupt),
+        test=_load(val, size, root / "val", in_memory=in_memory, skip_corrupt=skip_corrupt),
         class_names=tuple(train_classes),
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
@@ -58,33 +59,37 @@ def _list(part: Path) -> tuple[list[str], list[tuple[str, int]]]:
         raise CrcdError(f"{part}: {str(error).split('. ')[0]}; each class needs a folder with images") from error
 
 
-def _load(samples: list[tuple[str, int]], size: int, part: Path, *, skip_corrupt: bool) -> Images:
+def _load(samples: list[tuple[str, int]], size: int, part: Path, *, in_memory: bool, skip_corrupt: bool) -> Images:
+    """Images of one split; they are all decoded here if they are to stay in memory, or the corrupt ones be known."""
     paths = [Path(path) for path, _ in samples]
     labels = torch.tensor([label for _, label in samples])
-    in_memory = len(paths) * 3 * size * size <= MEMORY_BUDGET
     if not (in_memory or skip_corrupt):
         return FolderImages(paths, labels, size)
-    corrupt: list[Path] = []
+    image_NCHW = torch.empty(len(paths) if in_memory else 0, 3, size, size, dtype=torch.uint8)
 
-    def read(path: Path) -> Tensor | None:
+    def read(i: int) -> bool:
         try:
-            image = decode(path, size)
+            image = decode(paths[i], size)
         except CorruptImageError:
-            corrupt.append(path)
-            return None
-        return image if in_memory else image[:0]
+            return False
+        if in_memory:
+            image_NCHW[i] = image
+        return True
 
+    console = Console(stderr=True)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        images = list(track(threads.map(read, paths), f"reading {part}", total=len(paths), transient=True))
-    if corrupt:
-        names = ", ".join(str(path) for path in sorted(corrupt)[:3])
-        found = f"{part}: {len(corrupt)} of {len(paths)} images can't be read ({names}{', ...' if corrupt[3:] else ''})"
-        if not skip_corrupt:
-            raise CrcdError(f"{found}: mend them, or pass --skip-corrupt to leave them out")
-        log.warning("%s; left out", found)
-    kept = torch.tensor([i for i, image in enumerate(images) if image is not None], dtype=torch.long)
-    if len(labels[kept].unique()) < len(labels.unique()):
-        raise CrcdError(f"{part}: a class has no readable image")
-    if not in_memory:
-        return FolderImages(paths, labels, size).take(kept)
-    return TensorImages(torch.stack([image for image in images if image is not None]), labels[kept])
+        decoding = threads.map(read, range(len(paths)))
+        shown = track(decoding, f"reading {part}", len(paths), console=console, disable=not console.is_terminal)
+        readable = torch.tensor(list(shown))
+    images = TensorImages(image_NCHW, labels) if in_memory else FolderImages(paths, labels, size)
+    if readable.all():
+        return images
+    corrupt = [path for path, good in zip(paths, readable.tolist(), strict=True) if not good]
+    names = ", ".join(str(path) for path in corrupt[:3])
+    found = f"{part}: {len(corrupt)} of {len(paths)} images can't be read ({names}{', ...' if corrupt[3:] else ''})"
+    if not skip_corrupt:
+        raise CrcdError(f"{found}: mend them, or pass --skip-corrupt to leave them out")
+    if len(labels[readable].unique()) < len(labels.unique()):
+        raise CrcdError(f"{found}, which leaves a class without images: mend them, or remove the class from both parts")
+    log.warning("%s; left out", found)
+    return images.take(readable.nonzero()[:, 0])

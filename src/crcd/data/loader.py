@@ -10,17 +10,21 @@ from torch.utils.data import DataLoader, Dataset
 from crcd.data.augment import Augmentation
 from crcd.data.batch import Batch
 from crcd.data.dataset import FolderImages, Images, TensorImages
+from crcd.data.decode import CorruptImageError
 from crcd.errors import CrcdError
 
 
-class _Decoding(Dataset[tuple[Tensor, int]]):
-    """Files of a folder one by one, for worker processes."""
+class _Decoding(Dataset[Tensor | CorruptImageError]):
+    """Batches of a folder's files, for worker processes; an error is handed over whole, as what it is."""
 
     def __init__(self, images: FolderImages) -> None:
         self.images = images
 
-    def __getitem__(self, i: int) -> tuple[Tensor, int]:
-        return self.images.fetch(torch.tensor([i]))[0], i
+    def __getitem__(self, index_B: Tensor) -> Tensor | CorruptImageError:
+        try:
+            return self.images.fetch(index_B)
+        except CorruptImageError as error:
+            return error
 
 
 class Loader:
@@ -80,25 +84,28 @@ class Loader:
         n = len(self.images)
         order_N = torch.randperm(n, generator=generator) if self.train else torch.arange(n)
         drawn = [a.draw(n, generator).to(self.device) for a in self.augment]
-        chunks = order_N.to(self.device).split(self.batch_size)[start_step : len(self)]
-        for index_B, pixels in zip(chunks, self._pixels(order_N, start_step), strict=True):
-            image = pixels
+        steps = slice(start_step, len(self))
+        chunks = order_N.to(self.device).split(self.batch_size)[steps]
+        if isinstance(self.images, FolderImages):
+            images = self._decoded(self.images, order_N.split(self.batch_size)[steps])
+        else:
+            images = map(self.images.fetch, chunks)
+        for index_B, image in zip(chunks, images, strict=True):
             for augmentation, parameters_NP in zip(self.augment, drawn, strict=True):
                 image = augmentation.apply(image, parameters_NP[index_B])
             image = torch.addcmul(-self.shift_C11, image.float(), self.scale_C11)
             yield Batch(image.contiguous(memory_format=torch.channels_last), self.labels_N[index_B], index_B)
 
-    def _pixels(self, order_N: Tensor, start_step: int) -> Iterator[Tensor]:
-        chunks = order_N.split(self.batch_size)[start_step : len(self)]
-        if not isinstance(self.images, FolderImages):
-            for index_B in order_N.to(self.device).split(self.batch_size)[start_step : len(self)]:
-                yield self.images.fetch(index_B)
-            return
-        batches: DataLoader[tuple[Tensor, int]] = DataLoader(
-            _Decoding(self.images),
-            batch_sampler=[chunk.tolist() for chunk in chunks],
+    def _decoded(self, images: FolderImages, chunks: Sequence[Tensor]) -> Iterator[Tensor]:
+        batches: DataLoader[Tensor | CorruptImageError] = DataLoader(
+            _Decoding(images),
+            batch_size=None,
+            sampler=chunks,
             num_workers=self.workers,
             pin_memory=self.device.type == "cuda",
+            generator=torch.Generator(),  # or it would draw from the global one
         )
-        for pixels, _ in batches:
+        for pixels in batches:
+            if isinstance(pixels, CorruptImageError):
+                raise pixels
             yield pixels.to(self.device, non_blocking=True)
