@@ -116,6 +116,12 @@ def test_flags_beside_resume(complaint, tmp_path):
     assert "give only --time-budget, --device and --workers, not --epochs 3" in error
 
 
+def test_resuming_the_run_of_another_command(complaint, crcd, tmp_path, weights, quick):
+    run = tmp_path / "run"
+    crcd("distill", *quick, "--teacher-weights", weights, "--out", run)
+    assert "resume it with the command that began it" in complaint("train", "--resume", run)
+
+
 def test_loss_that_is_not_finite(complaint, tmp_path, weights, quick):
     error = complaint("distill", *quick, "--teacher-weights", weights, "--lr", "1e30", "--out", tmp_path / "run")
     assert "of learner 'ce' not finite in epoch 1 by step" in error

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -12,11 +13,12 @@ from crcd.train.outcome import Outcome
 def show(outcome: Outcome, console: Console) -> None:
     """Print teacher and learners with cost and scores after the last epoch, then the folder."""
     summary = outcome.summary
-    table = Table(title=f"{summary['data']}, {summary['scored_images']} {summary['scored_on']} images, last epoch")
-    table.add_column("")
-    table.add_column("network")
+    title = f"{summary['data']}, {summary['scored_images']} {summary['scored_on']} images, last epoch"
+    table = Table(title=title, box=SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    table.add_column("network", overflow="fold")
     for heading in ("parameters", "multiply-adds", "top-1 %", "agreement %", "seconds"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     if "teacher" in summary:
         table.add_row("teacher", *_cells(summary["teacher"]), end_section=True)
     for name, entry in summary["learners"].items():

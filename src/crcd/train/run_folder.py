@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,11 +56,17 @@ class RunFolder:
             default: settings of the same class.
 
         Raises:
-            CrcdError: no run began in this folder.
+            CrcdError: no run began in this folder, or one of another command.
         """
         if not self.config.is_file():
             raise CrcdError(f"--resume {self.path}: there is no run here (no config.yaml); name the folder of a run")
-        return fill(default, read_yaml(self.config), self.config)
+        plain = read_yaml(self.config)
+        if foreign := plain.keys() - {f.name for f in fields(default)}:
+            raise CrcdError(
+                f"--resume {self.path}: its config.yaml has settings that this command does not know "
+                f"({', '.join(sorted(map(str, foreign)))}): resume it with the command that began it"
+            )
+        return fill(default, plain, self.config)
 
     def refuse_without_checkpoint(self) -> None:
         """Raises ``CrcdError`` if the run that began here has nothing to go on from."""
