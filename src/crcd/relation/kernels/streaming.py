@@ -174,7 +174,8 @@ def _difference_keys(
 
     def products(chunk: slice, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         a_dot_t_bAK = a_AD @ t.reshape(-1, *t.shape[-2:]).mT
-        n2_bAK = t.square().sum(dim=-1).reshape(-1, 1, t.shape[-2]) - 2 * a_dot_t_bAK
+        t2_b1K = torch.linalg.vector_norm(t, dim=-1).square().reshape(-1, 1, t.shape[-2])
+        n2_bAK = torch.sub(t2_b1K, a_dot_t_bAK, alpha=2)
         inverse_n_bAK = n2_bAK.add_(square_A[:, None]).clamp_(min=MIN_DISTANCE**2).rsqrt_()
         is_anchor_bAK = negatives.is_anchor(anchor_sample_A, chunk)
         if is_anchor_bAK is not None:
@@ -185,7 +186,7 @@ def _difference_keys(
     shared = products(slice(0), negatives.rows - centre_D) if index_BK is None else None
     for chunk in chunks:
         if index_BK is not None:
-            t, a_dot_t_bAK, inverse_n_bAK = products(chunk, negatives.rows[index_BK[chunk]] - centre_D)
+            t, a_dot_t_bAK, inverse_n_bAK = products(chunk, negatives.rows[index_BK[chunk]].sub_(centre_D))
             s_dot_t_bK = (t @ s_BD[chunk, :, None])[..., 0]
         elif shared is not None:
             t, a_dot_t_bAK, inverse_n_bAK = shared
