@@ -1,5 +1,6 @@
 """Data sets by name: what they hold, and what is said of input that is wrong."""
 
+import weakref
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 
 from crcd.data import Loader, TensorImages, check_labels, dataset_names, default_recipe, load_dataset, split, subset
 from crcd.data import folder as folder_module
+from crcd.data.decode import decode
 from crcd.errors import CrcdError
 
 ROOT = Path(__file__).parents[2] / ".data"
@@ -75,6 +77,40 @@ def test_corrupt_images_are_counted_named_and_skipped(tmp_path, monkeypatch, bud
     assert "2 of 10" in caplog.text
 
 
+@pytest.mark.parametrize("budget", [2**31, 0])
+def test_class_that_is_corrupt_throughout(tmp_path, monkeypatch, budget):
+    root = make_folder(tmp_path)
+    for file in MODES:
+        (root / "val/dark" / file).write_bytes(b"")
+    monkeypatch.setattr(folder_module, "MEMORY_BUDGET", budget)
+    with pytest.raises(CrcdError, match=r"5 of 10 .*val/dark/a\.jpg.*leaves a class without images"):
+        load_dataset("folder", root, image_size=8, skip_corrupt=True)
+
+
+def test_reading_a_folder_writes_nothing_to_stdout(tmp_path, capsys):
+    load_dataset("folder", make_folder(tmp_path), image_size=8)
+    assert capsys.readouterr().out == ""
+
+
+def test_looking_for_corrupt_images_keeps_no_pixels(tmp_path, monkeypatch):
+    owners, most = [], 0
+
+    def watched(path: Path, size: int) -> torch.Tensor:
+        nonlocal most
+        pixels = decode(path, size).numpy().copy()
+        owners.append(weakref.ref(pixels))
+        most = max(most, sum(owner() is not None for owner in owners))
+        return torch.from_numpy(pixels)
+
+    root = make_folder(tmp_path)
+    monkeypatch.setattr(folder_module, "MEMORY_BUDGET", 0)
+    monkeypatch.setattr(folder_module, "decode", watched)
+    monkeypatch.setattr(folder_module.os, "cpu_count", lambda: 1)
+    load_dataset("folder", root, image_size=8, skip_corrupt=True)
+    assert len(owners) == 20
+    assert most <= 2
+
+
 def test_corrupt_image_met_while_decoding(tmp_path, monkeypatch):
     root = make_folder(tmp_path)
     (root / "train/dark/a.jpg").write_bytes(b"no image")
@@ -114,6 +150,21 @@ def test_cifar_absent(tmp_path, name):
         load_dataset(name, None)
 
 
+def test_cifar_damaged(tmp_path):
+    (tmp_path / "cifar-100-python").mkdir()
+    for file in ("train", "test", "meta"):
+        (tmp_path / "cifar-100-python" / file).write_bytes(b"no pickle")
+    with pytest.raises(CrcdError, match="its files are damaged"):
+        load_dataset("cifar100", tmp_path)
+
+
+def test_cifar_cannot_be_downloaded(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CrcdError, match="cifar100 could not be downloaded into") as caught:
+        load_dataset("cifar100", tmp_path / "file", download=True)
+    assert "\n" not in str(caught.value)
+
+
 def test_unknown_data_set():
     with pytest.raises(CrcdError, match="did you mean cifar10"):
         load_dataset("cifar-10", None)
@@ -137,9 +188,21 @@ def test_subset_and_split_keep_the_classes_in_proportion():
     both = torch.cat([keep.fetch(torch.arange(len(keep))), out.fetch(torch.arange(len(out)))])
     whole = train.fetch(torch.arange(1437))
     assert sorted(both.flatten(1).sum(1).tolist()) == sorted(whole.flatten(1).sum(1).tolist())
-    for count in (3, 1438):
-        with pytest.raises(CrcdError, match="give 10"):
+    assert len(subset(train, 1427, 0)) == 1427
+    assert subset(train, 1437, 0) is train
+    for count in (9, 1428, 1436, 1438):
+        with pytest.raises(CrcdError, match=r"give 10 \(one a class\) to 1427, or all 1437"):
             subset(train, count, 0)
+    for fraction in (0.001, 0.999):
+        with pytest.raises(CrcdError, match="leaves a class empty"):
+            split(train, fraction, 0)
+
+
+def test_class_of_one_image_cannot_be_divided():
+    images = TensorImages(torch.zeros(7, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 0, 0, 2, 1, 1, 1]))
+    for divide in (lambda: subset(images, 4, 0), lambda: split(images, 0.5, 0)):
+        with pytest.raises(CrcdError, match="class 2 has one training image only"):
+            divide()
 
 
 @pytest.mark.real_data
@@ -150,10 +213,11 @@ def test_official_cifar100():
     assert (len(data.train), len(data.test), data.num_classes) == (50_000, 10_000, 100)
     assert torch.bincount(data.train.labels).tolist() == [500] * 100
     assert data.class_names[int(data.train.labels[0])] == "cattle"
-    pixels = data.train.fetch(torch.arange(50_000)).float().mean(dim=(0, 2, 3)) / 255
+    pixels = data.train.fetch(torch.arange(50_000)).mean(dim=(0, 2, 3), dtype=torch.float64) / 255
     assert pixels.tolist() == pytest.approx(data.mean, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_tiny_imagenet_subset():
     if not (ROOT / "tiny-imagenet").is_dir():

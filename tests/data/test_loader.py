@@ -1,9 +1,15 @@
 """Batches: order, augmentation and normalisation as a function of seed and epoch."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
 
-from crcd.data import HorizontalFlip, Loader, PadCrop, TensorImages
+from crcd.data import FolderImages, HorizontalFlip, Images, Loader, PadCrop, TensorImages
 from crcd.errors import CrcdError
 
 CPU = torch.device("cpu")
@@ -14,10 +20,12 @@ def images(n: int = 23) -> TensorImages:
     return TensorImages(torch.randint(256, (n, 3, 8, 8), generator=g, dtype=torch.uint8), torch.arange(n) % 4)
 
 
-def loader(batch_size: int = 5, *, train: bool = True, seed: int = 0, source: TensorImages | None = None) -> Loader:
+def loader(
+    batch_size: int = 5, *, train: bool = True, seed: int = 0, source: Images | None = None, workers: int = 0
+) -> Loader:
     return Loader(
         source or images(), batch_size, augment=[PadCrop(2), HorizontalFlip()], mean=(0.1, 0.2, 0.3),
-        std=(0.4, 0.5, 0.6), device=CPU, seed=seed, train=train,
+        std=(0.4, 0.5, 0.6), device=CPU, seed=seed, train=train, workers=workers,
     )  # fmt: skip
 
 
@@ -31,10 +39,24 @@ def test_training_epoch_shows_each_image_at_most_once():
     assert batches[0].image.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_same_epoch_same_batches_and_resume_is_the_tail():
-    first, again = list(loader().epoch(2)), list(loader().epoch(2, start_step=1))
-    for a, b in zip(first[1:], again, strict=True):
+def test_each_image_has_a_crop_and_flip_of_its_own():
+    one = TensorImages(images(1).image_NCHW.expand(20, -1, -1, -1), torch.zeros(20, dtype=torch.long))
+    shown = {size: torch.empty(20, 3, 8, 8) for size in (4, 10)}
+    for size, image_NCHW in shown.items():
+        for batch in loader(size, source=one).epoch(0):
+            image_NCHW[batch.index] = batch.image
+    assert torch.equal(shown[4], shown[10])
+    assert len(shown[4].unique(dim=0)) > 10
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 23), st.integers(0, 2**31 - 1), st.integers(0, 300), st.integers(0, 12), st.booleans())
+def test_same_epoch_same_batches_and_resume_is_the_tail(size, seed, epoch, start, train):
+    first = list(loader(size, seed=seed, train=train).epoch(epoch))
+    again = list(loader(size, seed=seed, train=train).epoch(epoch, start))
+    for a, b in zip(first[start:], again, strict=True):
         assert torch.equal(a.image, b.image)
+        assert torch.equal(a.target, b.target)
         assert torch.equal(a.index, b.index)
 
 
@@ -42,6 +64,46 @@ def test_same_epoch_same_batches_and_resume_is_the_tail():
 def test_other_seed_or_epoch_other_batches(seed, epoch):
     a, b = next(loader().epoch(0)), next(loader(seed=seed).epoch(epoch))
     assert not torch.equal(a.index, b.index)
+
+
+def files(tmp_path: Path, n: int = 9) -> FolderImages:
+    pixels = np.random.default_rng(0).integers(256, size=(n, 8, 8, 3), dtype=np.uint8)
+    for i in range(n):
+        Image.fromarray(pixels[i]).save(tmp_path / f"{i}.png")
+    return FolderImages([tmp_path / f"{i}.png" for i in range(n)], torch.arange(n) % 3, 8)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("train", [True, False])
+def test_decoded_files_make_the_batches_of_memory(tmp_path, workers, train):
+    source = files(tmp_path)
+    memory = TensorImages(source.fetch(torch.arange(9)), source.labels)
+    for a, b in zip(
+        loader(4, train=train, source=source, workers=workers).epoch(1, 1),
+        loader(4, train=train, source=memory).epoch(1, 1),
+        strict=True,
+    ):
+        assert torch.equal(a.image, b.image)
+        assert torch.equal(a.target, b.target)
+        assert torch.equal(a.index, b.index)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("workers", [0, 1])
+def test_corrupt_file_is_one_line_from_any_process(tmp_path, workers):
+    source = files(tmp_path)
+    (tmp_path / "3.png").write_bytes(b"no image")
+    with pytest.raises(CrcdError, match=r"^\S*3\.png is not a readable image; mend it, or pass --skip-corrupt$"):
+        list(loader(4, train=False, source=source, workers=workers).epoch(0))
+
+
+@pytest.mark.parametrize("kind", ["memory", "files"])
+def test_batches_leave_the_global_generator_alone(tmp_path, kind):
+    source = images() if kind == "memory" else files(tmp_path)
+    before = torch.get_rng_state()
+    list(loader(source=source).epoch(0))
+    assert torch.equal(before, torch.get_rng_state())
 
 
 def test_scoring_is_in_order_whole_and_without_augmentation():
