@@ -1,5 +1,6 @@
 """The README's Python blocks run as they stand."""
 
+import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -52,3 +53,12 @@ def test_loss_without_sample_numbers():
     assert loss.item() > 0
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in student.parameters() if p.ndim == 2)
     assert all(p.grad is None for p in teacher.parameters())
+
+
+def test_numbers_come_from_the_ledger():
+    root = Path(__file__).parents[1]
+    spec = importlib.util.spec_from_file_location("ledger", root / "results" / "ledger.py")
+    ledger = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(ledger)
+    shown = README.split("<!-- digits: begin -->")[1].split("<!-- digits: end -->")[0].strip()
+    assert shown == ledger.table(ledger.read(root / "results" / "digits.jsonl"))
