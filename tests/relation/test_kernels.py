@@ -78,8 +78,9 @@ def run(inputs: dict[str, object], kernel: str, dtype: torch.dtype = torch.float
 
 
 def difference(inputs: dict[str, object]) -> float:
+    """Largest difference between the kernels, relative to the largest number of its tensor where that is above 1."""
     pairs = zip(run(inputs, "oracle"), run(inputs, "streaming"), strict=True)
-    return max((x - y).abs().max().item() for x, y in pairs)
+    return max(((x - y).abs().max() / x.abs().max().clamp_min(1)).item() for x, y in pairs)
 
 
 @pytest.mark.parametrize(("b", "a", "k", "d", "relation", "objective", "per_sample"), GRID)
@@ -100,7 +101,7 @@ def test_streaming_equals_oracle_for_near_identical_rows(objective, per_sample):
     st.integers(1, 9),
     st.integers(1, 9),
     st.integers(1, 40),
-    st.integers(2, 17),
+    st.integers(3, 17),
     st.sampled_from(["difference", "mlp"]),
     st.sampled_from(["infonce", "nce"]),
     st.booleans(),
@@ -150,10 +151,10 @@ def test_streaming_keeps_no_tensor_of_all_relations():
             return out
 
     for relation, per_sample in itertools.product(["difference", "mlp"], [False, True]):
-        inputs = case(32, 32, 1024, 4, relation, "infonce", per_sample)
+        inputs = case(64, 64, 1024, 4, relation, "infonce", per_sample)
         with Watch():
             run(inputs, "streaming")
-    assert 0 < largest <= 32 * 32 * 1024 / 4
+    assert 0 < largest <= 64 * 64 * 1024 / 4
 
 
 def test_infonce_by_hand():

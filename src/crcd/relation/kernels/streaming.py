@@ -13,8 +13,9 @@ keeps n_jk accurate when the elements lie close to each other. exp(cos / tau) ne
 within float32.
 """
 
+import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,7 +35,7 @@ from crcd.relation.relations import (
 
 MASKED = 1e25  # far enough that exp(-MASKED) is 0, near enough that no product with it overflows in float32
 
-BLOCK = 2**18  # cosines at work at once: a megabyte in float32, about what a core's cache holds
+BLOCK = 2**20  # cosines at work at once: big enough that starting an operation costs little beside doing it
 
 
 class _KnownGradient(torch.autograd.Function):
@@ -76,25 +77,31 @@ def contrast(
     return _mlp(relation, query_BD, *arguments)
 
 
-def _pair_terms(
-    objective: Objective, sums: tuple[Tensor, Tensor], positive: Tensor, count: Tensor, weight: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Loss of pairs, its gradient at their positive cosine, and the factor of G = factor * E.
-
-    ``sums`` are what ``_block`` summed over a pair's negatives: of E, and of the negatives' own loss (0 for InfoNCE).
-    """
-    sum_e, negative_loss = sums
+def _factor(objective: Objective, sum_e: Tensor, positive: Tensor, weight: Tensor) -> Tensor:
+    """The factor of G = factor * E of a pair's negatives."""
     scaled = weight / objective.temperature
     if isinstance(objective, InfoNCE):
-        positive_e = torch.exp(positive / objective.temperature)
-        total = sum_e + positive_e
-        return total.log() - positive / objective.temperature, -scaled * sum_e / total, scaled / total
+        return scaled / (sum_e + torch.exp(positive / objective.temperature))
+    return scaled
+
+
+def _pair_terms(
+    objective: Objective, sum_e: Tensor, negative_loss: Tensor, positive: Tensor, count: Tensor, weight: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Loss of pairs, and its gradient at their positive cosine.
+
+    ``sum_e`` and ``negative_loss`` are what ``_block`` summed over a pair's negatives.
+    """
+    scaled = weight / objective.temperature
+    if isinstance(objective, InfoNCE):
+        total = sum_e + torch.exp(positive / objective.temperature)
+        return total.log() - positive / objective.temperature, -scaled * sum_e / total
     log_odds = objective.log_odds(positive, count)
-    return F.softplus(-log_odds) + negative_loss, -scaled * torch.sigmoid(-log_odds), scaled
+    return F.softplus(-log_odds) + negative_loss, -scaled * torch.sigmoid(-log_odds)
 
 
 def _block(objective: Objective, logit: Tensor, count: Tensor, out: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """E (into ``out``) of a block of cos / tau with keys in the last dimension, and the two sums of ``_pair_terms``."""
+    """E (into ``out``) of a block of cos / tau with keys last, and the sums of E and of the negatives' own loss."""
     if isinstance(objective, InfoNCE):
         e = torch.exp(logit, out=out)
         return e, e.sum(dim=-1), e.new_zeros(())
@@ -122,78 +129,112 @@ def _difference(
         n2_BA = t_BD.square().sum(dim=1, keepdim=True) - 2 * t_dot_a_BA + square_A
         inverse_m_BA = m2_BA.clamp_min(MIN_DISTANCE**2).rsqrt_()
         inverse_n_BA = n2_BA.clamp_min(MIN_DISTANCE**2).rsqrt_()
-        shift_BA = square_A - s_dot_a_BA
         s_dot_t_B1 = (s_BD * t_BD).sum(dim=1, keepdim=True)
-        positive_BA = (s_dot_t_B1 - t_dot_a_BA + shift_BA) * inverse_n_BA * inverse_m_BA
+        positive_BA = (s_dot_t_B1 - t_dot_a_BA - s_dot_a_BA + square_A) * inverse_n_BA * inverse_m_BA
+        scale_BA = inverse_m_BA / objective.temperature
 
-        loss_BA, pull_BA = torch.empty_like(positive_BA), torch.empty_like(positive_BA)  # pull = sum_k H
-        turn_BA = torch.empty_like(positive_BA)  # sum_k G cos
-        gradient_BD = torch.empty_like(s_BD)
-        size = max(1, BLOCK // (len(a_AD) * len(negatives)))
-        chunks = [slice(i, min(i + size, len(s_BD))) for i in range(0, len(s_BD), size)]
-        shape_bAK = (min(size, len(s_BD)), len(a_AD), len(negatives))
-        logit_buffer, e_buffer = a_AD.new_empty(shape_bAK), a_AD.new_empty(shape_bAK)
-        keys = _difference_keys(s_BD, a_AD, square_A, centre_D, negatives, anchor_sample_A, chunks)
-        for chunk, (t_bKD, s_dot_t_bK, a_dot_t_bAK, inverse_n_bAK) in zip(chunks, keys, strict=True):
-            logit_bAK, e_bAK = (buffer[: len(s_dot_t_bK)] for buffer in (logit_buffer, e_buffer))
-            torch.sub(s_dot_t_bK[:, None], a_dot_t_bAK, out=logit_bAK)
-            logit_bAK.add_(shift_BA[chunk, :, None]).mul_(inverse_n_bAK)
-            logit_bAK.mul_(inverse_m_BA[chunk, :, None] / objective.temperature)
-            _, *sums = _block(objective, logit_bAK, count_BA[chunk], out=e_bAK)
-            loss_BA[chunk], positive_pull_bA, factor_bA = _pair_terms(
-                objective, (sums[0], sums[1]), positive_BA[chunk], count_BA[chunk], weight_BA[chunk]
-            )
-            cosine_sum_bA = logit_bAK.mul_(e_bAK).sum(dim=-1) * objective.temperature
-            turn_BA[chunk] = factor_bA * cosine_sum_bA + positive_pull_bA * positive_BA[chunk]
-            e_bAK.mul_(inverse_n_bAK)
-            factor_bA = factor_bA * inverse_m_BA[chunk]
-            positive_pull_bA = positive_pull_bA * inverse_m_BA[chunk] * inverse_n_BA[chunk]
-            pull_BA[chunk] = factor_bA * e_bAK.sum(dim=-1) + positive_pull_bA
-            push_b1K = factor_bA[:, None] @ e_bAK
-            gradient_BD[chunk] = push_b1K[:, 0] @ t_bKD if t_bKD.ndim == 2 else (push_b1K @ t_bKD)[:, 0]
-            gradient_BD[chunk] += positive_pull_bA.sum(dim=1, keepdim=True) * t_BD[chunk]
-        turn_BA *= torch.where(m2_BA > MIN_DISTANCE**2, inverse_m_BA.square(), 0)
-        gradient_BD += (turn_BA - pull_BA) @ a_AD - turn_BA.sum(dim=1, keepdim=True) * s_BD
+        # sums over a pair's negatives: E, their own loss, E cos / tau, E / n
+        sum_e_BA, negative_loss_BA, turn_BA, pull_BA = (torch.zeros_like(positive_BA) for _ in range(4))
+        push_BD = torch.zeros_like(s_BD)  # sum_k (sum_j H) t_k
+        buffers = torch.empty(2, max(BLOCK, len(negatives)), dtype=s_BD.dtype, device=s_BD.device)
+        for block in _difference_blocks(s_BD, a_AD, square_A, centre_D, negatives, anchor_sample_A, push_BD):
+            pairs, shape = (block.samples, block.anchors), (*block.s_dot_t_bK.shape[:1], *block.shift_baK.shape[1:])
+            logit_baK, e_baK = (buffer[: math.prod(shape)].view(shape) for buffer in buffers)
+            torch.sub(block.s_dot_t_bK[:, None], s_dot_a_BA[pairs][..., None], out=e_baK)
+            torch.addcmul(block.shift_baK, e_baK, block.inverse_n_baK, out=logit_baK).mul_(scale_BA[pairs][..., None])
+            _, sum_e_ba, negative_loss_BA[pairs] = _block(objective, logit_baK, count_BA[pairs], out=e_baK)
+            factor_ba = _factor(objective, sum_e_ba, positive_BA[pairs], weight_BA[pairs]).mul_(inverse_m_BA[pairs])
+            sum_e_BA[pairs] = sum_e_ba
+            turn_BA[pairs] = logit_baK.mul_(e_baK).sum(dim=-1)
+            pull_BA[pairs] = e_baK.mul_(block.inverse_n_baK).sum(dim=-1)
+            block.push_bK.add_((factor_ba[:, None] @ e_baK)[:, 0])
+
+        loss_BA, positive_G_BA = _pair_terms(objective, sum_e_BA, negative_loss_BA, positive_BA, count_BA, weight_BA)
+        factor_BA = _factor(objective, sum_e_BA, positive_BA, weight_BA)
+        positive_H_BA = positive_G_BA * inverse_m_BA * inverse_n_BA
+        pull_BA = pull_BA * factor_BA * inverse_m_BA + positive_H_BA  # sum_k H
+        turn_BA = turn_BA * factor_BA * objective.temperature + positive_G_BA * positive_BA  # sum_k G cos
+        turn_BA *= torch.where(m2_BA > MIN_DISTANCE**2, inverse_m_BA.square(), 0)  # C
+        push_BD += positive_H_BA.sum(dim=1, keepdim=True) * t_BD
+        gradient_BD = push_BD + (turn_BA - pull_BA) @ a_AD - turn_BA.sum(dim=1, keepdim=True) * s_BD
         loss = (weight_BA * loss_BA).sum()
     return _with_gradients(loss, [(query_BD, gradient_BD)]), loss_BA, positive_BA
 
 
-def _difference_keys(
+class _DifferenceBlock(NamedTuple):
+    """What a block of b samples and a anchors needs of its negatives, masked where unusable.
+
+    Attributes:
+        s_dot_t_bK: s.t_k.
+        shift_baK: (|a_j|^2 - a_j.t_k) / n_jk; like ``inverse_n_baK`` one [1, a, K] for all samples when shared.
+        inverse_n_baK: 1 / n_jk.
+        push_bK: sum_j H, to be added to.
+    """
+
+    samples: slice
+    anchors: slice
+    s_dot_t_bK: Tensor
+    shift_baK: Tensor
+    inverse_n_baK: Tensor
+    push_bK: Tensor
+
+
+def _slices(total: int, size: int) -> list[slice]:
+    return [slice(i, min(i + size, total)) for i in range(0, total, size)]
+
+
+def _difference_blocks(
     s_BD: Tensor,
     a_AD: Tensor,
     square_A: Tensor,
     centre_D: Tensor,
     negatives: Negatives,
     anchor_sample_A: Tensor | None,
-    chunks: list[slice],
-) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """What each chunk of samples needs of its negatives, masked where unusable.
+    push_BD: Tensor,
+) -> Iterator[_DifferenceBlock]:
+    """Blocks that fit the cache; what they leave in ``push_bK`` is carried on to ``push_BD``.
 
-    t_k, centred, [K, D] when shared and [b, K, D] otherwise; s.t_k, [b, K]; a_j.t_k and 1 / n_jk, [1 or b, A, K].
+    Shared negatives: anchors outside, so that a_j.t_k and n_jk are made once. Own negatives: samples outside, so that
+    t_k is gathered once.
     """
 
-    def products(chunk: slice, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        a_dot_t_bAK = a_AD @ t.reshape(-1, *t.shape[-2:]).mT
+    def keys(anchors: slice, t: Tensor, is_anchor_bAK: Tensor | None) -> tuple[Tensor, Tensor]:
+        a_dot_t_baK = a_AD[anchors] @ t.reshape(-1, *t.shape[-2:]).mT
         t2_b1K = torch.linalg.vector_norm(t, dim=-1).square().reshape(-1, 1, t.shape[-2])
-        n2_bAK = torch.sub(t2_b1K, a_dot_t_bAK, alpha=2)
-        inverse_n_bAK = n2_bAK.add_(square_A[:, None]).clamp_(min=MIN_DISTANCE**2).rsqrt_()
-        is_anchor_bAK = negatives.is_anchor(anchor_sample_A, chunk)
+        square_a1 = square_A[anchors, None]
+        inverse_n_baK = torch.sub(t2_b1K, a_dot_t_baK, alpha=2).add_(square_a1)
+        inverse_n_baK.clamp_(min=MIN_DISTANCE**2).rsqrt_()
+        shift_baK = a_dot_t_baK.sub_(square_a1).neg_().mul_(inverse_n_baK)
         if is_anchor_bAK is not None:
-            a_dot_t_bAK.masked_fill_(is_anchor_bAK, MASKED)
-        return t, a_dot_t_bAK, inverse_n_bAK
+            shift_baK.masked_fill_(is_anchor_bAK[:, anchors], -MASKED)
+        return shift_baK, inverse_n_baK
 
-    index_BK = negatives.index_BK
-    shared = products(slice(0), negatives.rows - centre_D) if index_BK is None else None
-    for chunk in chunks:
-        if index_BK is not None:
-            t, a_dot_t_bAK, inverse_n_bAK = products(chunk, negatives.rows[index_BK[chunk]].sub_(centre_D))
-            s_dot_t_bK = (t @ s_BD[chunk, :, None])[..., 0]
-        elif shared is not None:
-            t, a_dot_t_bAK, inverse_n_bAK = shared
-            s_dot_t_bK = s_BD[chunk] @ t.T
-        if negatives.excluded_BK is not None:
-            s_dot_t_bK.masked_fill_(negatives.excluded_BK[chunk], -MASKED)
-        yield t, s_dot_t_bK, a_dot_t_bAK, inverse_n_bAK
+    def exclude(s_dot_t_bK: Tensor, samples: slice) -> Tensor:
+        excluded_BK = negatives.excluded_BK
+        return s_dot_t_bK if excluded_BK is None else s_dot_t_bK.masked_fill_(excluded_BK[samples], -MASKED)
+
+    batch, k = len(s_BD), len(negatives)
+    tiles = _slices(len(a_AD), max(1, BLOCK // k))
+    chunks = _slices(batch, max(1, BLOCK // (k * min(len(a_AD), max(1, BLOCK // k)))))
+    if negatives.index_BK is None:
+        t_KD = negatives.rows - centre_D
+        s_dot_t_BK = exclude(s_BD @ t_KD.T, slice(0, batch))
+        push_BK = torch.zeros_like(s_dot_t_BK)
+        is_anchor_1AK = negatives.is_anchor(anchor_sample_A, slice(0, batch))
+        for anchors in tiles:
+            shared = keys(anchors, t_KD, is_anchor_1AK)
+            for samples in chunks:
+                yield _DifferenceBlock(samples, anchors, s_dot_t_BK[samples], *shared, push_BK[samples])
+        push_BD += push_BK @ t_KD
+        return
+    for samples in chunks:
+        t_bKD = negatives.rows[negatives.index_BK[samples]].sub_(centre_D)
+        s_dot_t_bK = exclude((t_bKD @ s_BD[samples, :, None])[..., 0], samples)
+        push_bK = torch.zeros_like(s_dot_t_bK)
+        is_anchor_bAK = negatives.is_anchor(anchor_sample_A, samples)
+        for anchors in tiles:
+            yield _DifferenceBlock(samples, anchors, s_dot_t_bK, *keys(anchors, t_bKD, is_anchor_bAK), push_bK)
+        push_BD[samples] += (push_bK[:, None] @ t_bKD)[:, 0]
 
 
 def _mlp(
@@ -234,11 +275,13 @@ def _mlp(
                 if is_anchor_bAK is not None:
                     logit_bK.masked_fill_(is_anchor_bAK[:, j], -MASKED)
                 pair = (group, j)
-                e_bK, *sums = _block(objective, logit_bK, count_BA[pair], out=torch.empty_like(logit_bK))
-                loss_BA[pair], pull_BA[pair], factor_b = _pair_terms(
-                    objective, (sums[0], sums[1]), positive_BA[pair], count_BA[pair], weight_BA[pair]
+                e_bK, sum_e_b, negative_loss_b = _block(
+                    objective, logit_bK, count_BA[pair], out=torch.empty_like(logit_bK)
                 )
-                e_bK *= factor_b[:, None]
+                loss_BA[pair], pull_BA[pair] = _pair_terms(
+                    objective, sum_e_b, negative_loss_b, positive_BA[pair], count_BA[pair], weight_BA[pair]
+                )
+                e_bK *= _factor(objective, sum_e_b, positive_BA[pair], weight_BA[pair])[:, None]
                 dq_BAE[pair] = e_bK @ unit_KE
                 d_unit_KE = e_bK.T @ q_BAE[pair]
                 d_out_KE = d_unit_KE - unit_KE * (unit_KE * d_unit_KE).sum(dim=1, keepdim=True)
