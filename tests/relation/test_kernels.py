@@ -151,10 +151,10 @@ def test_streaming_keeps_no_tensor_of_all_relations():
             return out
 
     for relation, per_sample in itertools.product(["difference", "mlp"], [False, True]):
-        inputs = case(64, 64, 1024, 4, relation, "infonce", per_sample)
+        inputs = case(64, 64, 2048, 4, relation, "infonce", per_sample)
         with Watch():
             run(inputs, "streaming")
-    assert 0 < largest <= 64 * 64 * 1024 / 4
+    assert 0 < largest <= 64 * 64 * 2048 / 4
 
 
 def test_infonce_by_hand():
