@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 
+import crcd.data.digits as digits_source
 from crcd.models import create_model, save_weights
 
 
@@ -39,7 +40,7 @@ def complaint(crcd):
         (["distill", "--batch-size", "1"], "--batch-size is 1"),
         (["distill", "--batch-size", "2000", "--student-images", "100"], "batch size 2000 is more than the 100"),
         (["distill", "--epochs", "0"], "--epochs is 0"),
-        (["distill", "--crcd.negatives", "5000"], "5000 negatives were asked for, but there are only"),
+        (["distill", "--crcd.negatives", "5000"], "set negatives (--crcd.negatives) to 2"),
         (["distill", "--time-budget", "soon"], "--time-budget is soon"),
         (["distill", "--device", "gpu"], "--device is gpu: give auto, cpu, cuda or cuda:N"),
         (["distill", "--data", "cifar100"], "data set cifar100 needs --data-dir"),
@@ -126,6 +127,15 @@ def test_loss_that_is_not_finite(complaint, tmp_path, weights, quick):
     error = complaint("distill", *quick, "--teacher-weights", weights, "--lr", "1e30", "--out", tmp_path / "run")
     assert "of learner 'ce' not finite in epoch 1 by step" in error
     assert (tmp_path / "run" / "checkpoint.pt").is_file()
+
+
+def test_label_out_of_range(complaint, monkeypatch):
+    source = digits_source.load_digits()
+    source.target[source.target == 9] = 12
+    monkeypatch.setattr(digits_source, "load_digits", lambda: source)
+    error = complaint("distill", "--device", "cpu")
+    assert "label 12 of image" in error
+    assert "10 classes have labels 0 to 9" in error
 
 
 def folder_words(root):

@@ -151,4 +151,12 @@ def _stratified(images: Images, count: int, seed: int) -> tuple[Tensor, Tensor]:
         )
     numbers = np.arange(len(images))
     chosen, rest = train_test_split(numbers, train_size=count, stratify=images.labels.cpu().numpy(), random_state=seed)
-    return torch.from_numpy(np.sort(chosen)), torch.from_numpy(np.sort(rest))
+    parts = torch.from_numpy(np.sort(chosen)), torch.from_numpy(np.sort(rest))
+    for part in parts:
+        empty = classes[~torch.isin(classes, images.labels[part])]
+        if len(empty):
+            raise CrcdError(
+                f"choosing {count} of {len(images)} training images leaves class {int(empty[0])} without any in one "
+                f"part: it has only {int(sizes[classes == empty[0]])}; choose another number or share"
+            )
+    return parts

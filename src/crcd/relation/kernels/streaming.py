@@ -35,7 +35,9 @@ from crcd.relation.relations import (
 
 MASKED = 1e25  # far enough that exp(-MASKED) is 0, near enough that no product with it overflows in float32
 
-BLOCK = 2**20  # cosines at work at once: big enough that starting an operation costs little beside doing it
+MAX_LOG_ODDS = 80.0  # exp of more leaves float32; noise-contrastive estimation stays far below
+
+BLOCK = 2**19  # cosines at work at once: big enough that starting an operation costs little beside doing it
 
 
 class _KnownGradient(torch.autograd.Function):
@@ -100,14 +102,18 @@ def _pair_terms(
     return F.softplus(-log_odds) + negative_loss, -scaled * torch.sigmoid(-log_odds)
 
 
-def _block(objective: Objective, logit: Tensor, count: Tensor, out: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _block(
+    objective: Objective, logit: Tensor, count: Tensor, out: Tensor, scratch: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """E (into ``out``) of a block of cos / tau with keys last, and the sums of E and of the negatives' own loss."""
     if isinstance(objective, InfoNCE):
         e = torch.exp(logit, out=out)
         return e, e.sum(dim=-1), e.new_zeros(())
-    log_odds = logit - objective.offset(count)[..., None]
-    e = torch.sigmoid(log_odds, out=out)
-    return e, e.sum(dim=-1), F.softplus(log_odds).sum(dim=-1)
+    torch.sub(logit, objective.offset(count)[..., None], out=out)
+    odds = out.clamp_(max=MAX_LOG_ODDS).exp_()
+    odds_plus_1 = torch.add(odds, 1, out=scratch)
+    e = odds.div_(odds_plus_1)  # sigmoid
+    return e, e.sum(dim=-1), odds_plus_1.log_().sum(dim=-1)
 
 
 def _difference(
@@ -136,13 +142,13 @@ def _difference(
         # sums over a pair's negatives: E, their own loss, E cos / tau, E / n
         sum_e_BA, negative_loss_BA, turn_BA, pull_BA = (torch.zeros_like(positive_BA) for _ in range(4))
         push_BD = torch.zeros_like(s_BD)  # sum_k (sum_j H) t_k
-        buffers = torch.empty(2, max(BLOCK, len(negatives)), dtype=s_BD.dtype, device=s_BD.device)
+        buffers = torch.empty(3, max(BLOCK, len(negatives)), dtype=s_BD.dtype, device=s_BD.device)
         for block in _difference_blocks(s_BD, a_AD, square_A, centre_D, negatives, anchor_sample_A, push_BD):
             pairs, shape = (block.samples, block.anchors), (*block.s_dot_t_bK.shape[:1], *block.shift_baK.shape[1:])
-            logit_baK, e_baK = (buffer[: math.prod(shape)].view(shape) for buffer in buffers)
+            logit_baK, e_baK, scratch_baK = (buffer[: math.prod(shape)].view(shape) for buffer in buffers)
             torch.sub(block.s_dot_t_bK[:, None], s_dot_a_BA[pairs][..., None], out=e_baK)
             torch.addcmul(block.shift_baK, e_baK, block.inverse_n_baK, out=logit_baK).mul_(scale_BA[pairs][..., None])
-            _, sum_e_ba, negative_loss_BA[pairs] = _block(objective, logit_baK, count_BA[pairs], out=e_baK)
+            _, sum_e_ba, negative_loss_BA[pairs] = _block(objective, logit_baK, count_BA[pairs], e_baK, scratch_baK)
             factor_ba = _factor(objective, sum_e_ba, positive_BA[pairs], weight_BA[pairs]).mul_(inverse_m_BA[pairs])
             sum_e_BA[pairs] = sum_e_ba
             turn_BA[pairs] = logit_baK.mul_(e_baK).sum(dim=-1)
@@ -276,7 +282,7 @@ def _mlp(
                     logit_bK.masked_fill_(is_anchor_bAK[:, j], -MASKED)
                 pair = (group, j)
                 e_bK, sum_e_b, negative_loss_b = _block(
-                    objective, logit_bK, count_BA[pair], out=torch.empty_like(logit_bK)
+                    objective, logit_bK, count_BA[pair], torch.empty_like(logit_bK), torch.empty_like(logit_bK)
                 )
                 loss_BA[pair], pull_BA[pair] = _pair_terms(
                     objective, sum_e_b, negative_loss_b, positive_BA[pair], count_BA[pair], weight_BA[pair]
