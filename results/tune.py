@@ -1,6 +1,6 @@
 """Scores settings of ``crcd distill`` on held-out training images, paired over seeds: one line a run.
 
-python results/tune.py results/digits-tuning.jsonl --seeds 0 1 2 -- "--crcd.temperature 0.2" "--crcd.temperature 0.5"
+python results/tune.py results/digits-tuning.jsonl --seeds 0 1 2 --settings recipe "crcd.temperature=0.2 crcd.dim=64"
 
 Each seed trains its teacher once, on the training images that are not held out, with kd beside it; every setting then
 runs ``crcd`` with that teacher. Runs that the ledger already has are skipped. The test images are never scored.
@@ -27,14 +27,19 @@ def run(folder: Path, *words: str) -> dict[str, float]:
     return {name: learner["top1"] for name, learner in summary["learners"].items()}
 
 
+def flags(changes: str) -> list[str]:
+    """``a=1 b=2`` as words of the command line."""
+    return [word for change in changes.replace("recipe", "").split() for word in f"--{change}".split("=", 1)]
+
+
 def main() -> None:
     """Run what is missing, then print mean gains over kd, best first."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ledger", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--common", default="", help="flags of every run, the teacher's and kd's too")
+    parser.add_argument("--common", default="", help="changes for every run, the teacher's and kd's too")
     parser.add_argument("--teachers", type=Path, help="keep the teachers' runs here, to use them again")
-    parser.add_argument("settings", nargs="*", help='flags of one setting, e.g. "--crcd.temperature 0.2"')
+    parser.add_argument("--settings", nargs="*", default=[], help='changes for crcd, flag=value ...; "recipe" for none')
     arguments = parser.parse_args()
     ledger: Path = arguments.ledger
     lines = [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.is_file() else []
@@ -42,7 +47,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         teachers = arguments.teachers or Path(scratch)
         for seed in arguments.seeds:
-            common = [*shlex.split(arguments.common), "--seed", str(seed)]
+            common = [*flags(arguments.common), "--seed", str(seed)]
             for setting in ["kd", *arguments.settings]:
                 if (arguments.common, setting, seed) in done:
                     continue
@@ -51,7 +56,7 @@ def main() -> None:
                 if setting == "kd":
                     top1 = run(teacher, *common, "--methods", "ce", "kd")
                 else:
-                    words = [*common, "--teacher-weights", str(weights), "--methods", "crcd", *shlex.split(setting)]
+                    words = [*common, "--teacher-weights", str(weights), "--methods", "crcd", *flags(setting)]
                     top1 = run(Path(scratch) / f"{len(lines)}", *words)
                 line = {"common": arguments.common, "setting": setting, "seed": seed, "top1": top1}
                 lines.append(line)

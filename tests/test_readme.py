@@ -1,13 +1,17 @@
-"""The README's Python blocks run as they stand."""
+"""The README's Python blocks run as they stand, and its commands but for their size."""
 
 import importlib.util
+import itertools
 import re
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
+
+from crcd.cli import main
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
@@ -24,6 +28,21 @@ def classifiers() -> tuple[nn.Module, nn.Module]:
     student = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 4))
     teacher = nn.Sequential(nn.Flatten(), nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4))
     return student, teacher
+
+
+def test_folder_command(tmp_path, monkeypatch, capsys):
+    (command,) = re.findall(r"^crcd (distill --data folder .*)$", README, flags=re.MULTILINE)
+    for part, name in itertools.product(("train", "val"), ("cat", "dog")):
+        (tmp_path / "photos" / part / name).mkdir(parents=True)
+        for i in range(4):
+            image = Image.new("RGB", (80, 70), (9 * i, 60, 200 * (name == "dog")))
+            image.save(tmp_path / "photos" / part / name / f"{i}.png")
+    monkeypatch.chdir(tmp_path)
+    smaller = ["--epochs", "1", "--batch-size", "4", "--warmup-epochs", "0", "--device", "cpu"]
+    words = command.replace(" --epochs 60", "").split()
+    assert main([*words, *smaller, "--crcd.source", "batch"]) == 0
+    assert "crcd" in capsys.readouterr().out
+    assert (tmp_path / "runs" / "folder-resnet56-resnet20-1" / "crcd.safetensors").is_file()
 
 
 def test_there_are_two_examples_and_the_loss_is_ten_lines():
