@@ -11,6 +11,7 @@ from statistics import mean, stdev
 from typing import Any
 
 import yaml
+from scipy import stats
 
 
 def entry(run: Path) -> dict[str, Any]:
@@ -27,15 +28,20 @@ def entry(run: Path) -> dict[str, Any]:
 
 
 def table(lines: list[dict[str, Any]]) -> str:
-    """Last-epoch accuracy: mean and standard deviation over the runs, and the paired gain over kd, as Markdown."""
-    rows = [f"| {len(lines)} seeds, last epoch | top-1 % | paired difference to kd |", "|---|---|---|"]
+    """Last-epoch accuracy: mean and standard deviation over the runs, the paired gain over kd and its t interval."""
+    rows = [
+        f"| {len(lines)} seeds, last epoch | top-1 % | paired difference to kd | its 95 % interval |",
+        "|---|---|---|---|",
+    ]
     baseline = [line["learners"]["kd"]["top1"] for line in lines]
     teacher = [line["teacher"]["top1"] for line in lines]
-    rows.append(f"| teacher ({lines[0]['teacher']['model']}) | {mean(teacher):.2f} ± {stdev(teacher):.2f} | |")
+    rows.append(f"| teacher ({lines[0]['teacher']['model']}) | {mean(teacher):.2f} ± {stdev(teacher):.2f} | | |")
     for name, learner in lines[0]["learners"].items():
         top1 = [line["learners"][name]["top1"] for line in lines]
         gain = [a - b for a, b in zip(top1, baseline, strict=True)]
-        difference = "" if name == "kd" else f"{mean(gain):+.2f} ± {stdev(gain):.2f}"
+        half = stats.t.ppf(0.975, len(gain) - 1) * stdev(gain) / len(gain) ** 0.5
+        interval = f"{mean(gain) - half:+.2f} to {mean(gain) + half:+.2f}"
+        difference = "|" if name == "kd" else f"{mean(gain):+.2f} ± {stdev(gain):.2f} | {interval}"
         rows.append(f"| {name} ({learner['model']}) | {mean(top1):.2f} ± {stdev(top1):.2f} | {difference} |")
     return "\n".join(rows)
 

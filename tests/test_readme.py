@@ -6,11 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
+from crcd import CRCDLoss
 from crcd.cli import main
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -47,30 +49,37 @@ def test_folder_command(tmp_path, monkeypatch, capsys):
 
 def test_there_are_two_examples_and_the_loss_is_ten_lines():
     assert len(BLOCKS) == 2
-    body = BLOCKS[0].split("def distil")[1].strip().splitlines()[1:]
-    assert len(body) <= 10
+    for block in BLOCKS:
+        assert len(block.split("def distil")[1].strip().splitlines()[1:]) <= 10
 
 
-def test_loss_in_a_loop_trains_the_student():
+@pytest.mark.parametrize(("block", "name"), [(0, "distil"), (1, "distil_without_numbers")])
+def test_loss_in_a_loop_trains_student_and_heads(block, name):
     student, teacher = classifiers()
     image, labels = torch.randn(512, 1, 4, 4), torch.arange(512) % 4
     image += F.one_hot(labels, 16).view(-1, 1, 4, 4) * 4
-    loader = [(image[i], labels[i], i) for i in torch.arange(512).split(32)]
+    batches = torch.arange(512).split(32)
+    names = run_block(block)
+    heads = []
+
+    class Watched(CRCDLoss):
+        def __init__(self, *arguments, **settings):
+            super().__init__(*arguments, **settings)
+            heads.append((self.feature.student_head.linear.weight, self.feature.student_head.linear.weight.clone()))
+
+    names["CRCDLoss"] = Watched
 
     def loss() -> float:
         return F.cross_entropy(student(image), labels).item()
 
     before = loss()
-    run_block(0)["distil"](student, teacher, loader, labels, 8, 32)
+    if block == 0:
+        names[name](student, teacher, [(image[i], labels[i], i) for i in batches], labels, 8, 32)
+    else:
+        names[name](student, teacher, [(image[i], labels[i]) for i in batches], 8, 32)
     assert loss() < 0.8 * before
-
-
-def test_loss_without_sample_numbers():
-    student, teacher = classifiers()
-    loss = run_block(1)["relation_loss"](student, teacher, torch.randn(12, 1, 4, 4), torch.arange(12) % 4, 8, 32)
-    loss.backward()
-    assert loss.item() > 0
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in student.parameters() if p.ndim == 2)
+    ((now, then),) = heads
+    assert not torch.equal(now, then)
     assert all(p.grad is None for p in teacher.parameters())
 
 

@@ -1,5 +1,6 @@
 """Each mistake is one line on standard error and exit status 2."""
 
+import json
 import pickle
 import shutil
 
@@ -40,6 +41,8 @@ def complaint(crcd):
         (["distill", "--batch-size", "1"], "--batch-size is 1"),
         (["distill", "--batch-size", "2000", "--student-images", "100"], "batch size 2000 is more than the 100"),
         (["distill", "--epochs", "0"], "--epochs is 0"),
+        (["distill", "--teacher-epochs", "3", "--warmup-epochs", "4"], "--teacher-epochs is 3: give more than the 4"),
+        (["distill", "--kd.weight", "nan"], "kd.weight is nan"),
         (["distill", "--crcd.negatives", "5000"], "set negatives (--crcd.negatives) to 2"),
         (["distill", "--time-budget", "soon"], "--time-budget is soon"),
         (["distill", "--device", "gpu"], "--device is gpu: give auto, cpu, cuda or cuda:N"),
@@ -105,11 +108,42 @@ def test_run_folder_that_may_not_be_made(complaint, tmp_path, weights, quick):
     assert "Not a directory" in error
 
 
-def test_resuming_without_checkpoint(complaint, crcd, tmp_path, weights, quick):
+def test_resuming_without_checkpoint_begins_again(crcd, tmp_path, weights, quick):
     run = tmp_path / "run"
     crcd("distill", *quick, "--teacher-weights", weights, "--out", run)
     (run / "checkpoint.pt").unlink()
-    assert f"--resume {run}: no checkpoint in it" in complaint("distill", "--resume", run)
+    before = json.loads((run / "summary.json").read_text())
+    answer = crcd("distill", "--resume", run)
+    assert answer.status == 0, answer.err
+    after = json.loads((run / "summary.json").read_text())
+    assert after["learners"]["kd"]["top1"] == before["learners"]["kd"]["top1"]
+
+
+def test_resuming_with_other_images(complaint, crcd, photographs, tmp_path):
+    run = tmp_path / "run"
+    assert crcd(*folder_words(photographs), "--out", run, "--time-budget", "0.001s").status != 2
+    shutil.copy(photographs / "train" / "cat" / "0.png", photographs / "train" / "cat" / "new.png")
+    assert "was made with other training images (8 of them, now 9" in complaint("distill", "--resume", run)
+
+
+def test_weights_that_are_not_finite(complaint, tmp_path, quick):
+    path = tmp_path / "nan.safetensors"
+    model = create_model("resnet8", 10, 1)
+    torch.nn.init.constant_(model.classifier.weight, torch.nan)
+    save_weights(model, path, {"model": "resnet8", "data": "digits", "image_size": "8"})
+    assert "logits that are not finite" in complaint("evaluate", "--weights", path, "--device", "cpu")
+    assert "logits that are not finite" in complaint("distill", *quick, "--teacher-weights", path)
+
+
+def test_step_that_breaks_the_student_at_the_end_of_an_epoch(complaint, tmp_path, weights, quick):
+    words = ["distill", *quick, "--teacher-weights", weights, "--methods", "ce", "--lr", "1e30", "--batch-size", "100"]
+    assert "of learner 'ce' not finite in epoch 1 by step 1" in complaint(*words, "--out", tmp_path / "run")
+    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["epoch"] == 0
+
+
+def test_network_of_another_image_size(complaint, quick, weights):
+    words = ("distill", *quick, "--teacher-weights", weights, "--student", "timm/vit_tiny_patch16_224")
+    assert "does not take images of 8x8" in complaint(*words)
 
 
 def test_flags_beside_resume(complaint, tmp_path):

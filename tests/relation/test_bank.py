@@ -13,7 +13,7 @@ LABELS = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 2, 0])
 def elements(index: torch.Tensor, seed: int = 0) -> Elements:
     g = torch.Generator().manual_seed(seed)
     rows = [F.normalize(torch.randn(len(index), 4, generator=g), dim=1) for _ in range(2)]
-    return Elements(rows[0], rows[1], LABELS[index], index)
+    return Elements(rows[0], rows[1], LABELS[index], index, torch.ones(len(index), dtype=torch.bool))
 
 
 @pytest.mark.parametrize("exact", [True, False])

@@ -97,3 +97,26 @@ def test_embedded_gradients_of_a_fitted_teacher_do_not_coincide():
     assert swamped.min() > 0.999
     assert ours.mean() < 0.5
     assert ours.std() > 0.05
+
+
+class CosineHead(nn.Linear):
+    """A subclass of nn.Linear that is not linear."""
+
+    def forward(self, x):
+        return 10 * F.linear(F.normalize(x, dim=1), F.normalize(self.weight, dim=1))
+
+
+def test_a_subclass_of_linear_with_its_own_forward_goes_by_autograd():
+    torch.manual_seed(0)
+    head, feature, target = CosineHead(6, 4, bias=False).double(), torch.randn(5, 6).double(), torch.arange(5) % 4
+    found = gradient_element(View(head(feature), feature, head), target)
+    assert torch.allclose(found, feature_gradient_autograd(feature, target, head), atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_closed_form_keeps_float32_under_autocast(dtype):
+    torch.manual_seed(0)
+    logits, weight, target = torch.randn(5, 4), torch.randn(4, 6), torch.arange(5) % 4
+    with torch.autocast("cpu", dtype=dtype):
+        found = feature_gradient(logits, target, weight)
+    assert torch.equal(found, feature_gradient(logits, target, weight))

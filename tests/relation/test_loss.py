@@ -149,3 +149,48 @@ def test_float_logits_in_half_precision():
 def test_settings_that_make_no_sense(settings, message):
     with pytest.raises(CrcdError, match=message):
         RelationConfig(**settings)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("relation", ["difference", "mlp"])
+@pytest.mark.parametrize("objective", ["infonce", "nce"])
+def test_autocast_changes_nothing_within_the_loss(dtype, relation, objective):
+    torch.manual_seed(0)
+    labels = torch.arange(64) % 4
+    config = RelationConfig(negatives=16, dim=8, hidden=8, relation=relation, objective=objective)
+    criterion = CRCDLoss(6, 6, config, labels=labels).eval()
+    head, index = nn.Linear(6, 4), torch.arange(12)
+    feature = torch.randn(12, 6)
+    view = View(head(feature).detach(), feature, head)
+
+    def loss():
+        torch.manual_seed(1)
+        return criterion(view, view, labels[index], index).loss
+
+    plain = loss()
+    with torch.autocast("cpu", dtype=dtype):
+        assert torch.equal(loss(), plain)
+
+
+def test_vanished_gradients_are_neither_kept_nor_negatives():
+    torch.manual_seed(0)
+    labels = torch.arange(64) % 4
+    criterion = CRCDLoss(6, 6, RelationConfig(negatives=16, dim=8, feature_weight=0), labels=labels)
+    before = criterion.gradient.source.teacher_ND.clone()
+    head, index = nn.Linear(6, 4), torch.arange(12)
+    feature = torch.randn(12, 6)
+    logits = torch.randn(12, 4)
+    logits[:3] = 300.0 * F.one_hot(labels[:3], 4)
+    view = View(logits, feature, head)
+    criterion(view, view, labels[index], index)
+    after = criterion.gradient.source.teacher_ND
+    assert torch.equal(after[:3], before[:3])
+    assert not torch.equal(after[3:12], before[3:12])
+    assert not criterion.gradient.source.seen_N[:3].any()
+    assert criterion.gradient.source.seen_N[3:12].all()
+
+
+@pytest.mark.parametrize("setting", ["source", "exclude", "relation", "objective", "anchor_source"])
+def test_misspelt_settings_are_refused(setting):
+    with pytest.raises(CrcdError, match=f"unknown crcd.{setting} 'foo'"):
+        RelationConfig(**{setting: "foo"})

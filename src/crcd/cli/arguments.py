@@ -70,7 +70,7 @@ def _resume(default: C, folder: Path, rest: list[str], other: str | None) -> C:
     """Settings of the run in the folder, but for those that may change between its sittings."""
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--time-budget", "--time_budget", dest="time_budget")
-    parser.add_argument("--device", default="auto")
+    parser.add_argument("--device")
     parser.add_argument("--workers", type=int)
     allowed, extra = parser.parse_known_args(rest)
     if extra or other:
@@ -80,4 +80,5 @@ def _resume(default: C, folder: Path, rest: list[str], other: str | None) -> C:
         )
     config = RunFolder(folder).read_config(default)
     workers = config.workers if allowed.workers is None else allowed.workers
-    return replace(config, resume=folder, time_budget=allowed.time_budget, device=allowed.device, workers=workers)
+    device = allowed.device or config.device
+    return replace(config, resume=folder, time_budget=allowed.time_budget, device=device, workers=workers)

@@ -1,5 +1,6 @@
 """crcd evaluate."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,4 +67,6 @@ def run(words: Sequence[str]) -> None:
     model = load_model(model_name, config.weights, material).to(material.device)
     scorer = Scorer(lambda: material.score_loader().epoch(0), material.scored.labels, None)
     (score,) = scorer([model])
+    if math.isnan(score["top1"]):
+        raise CrcdError(f"weights {config.weights}: the network gives logits that are not finite; they are broken")
     print(f"{model_name} on {len(material.scored)} test images of {data_name}: top-1 {score['top1']:.2f} %")

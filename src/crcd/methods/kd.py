@@ -29,9 +29,9 @@ class KDConfig:
     """Temperature T that softens both distributions."""
 
     def __post_init__(self) -> None:
-        if self.weight < 0:
+        if not self.weight >= 0:
             raise CrcdError(f"kd.weight is {self.weight}: give a weight of 0 or more")
-        if self.temperature <= 0:
+        if not self.temperature > 0:
             raise CrcdError(f"kd.temperature is {self.temperature}: give a temperature above 0")
 
 

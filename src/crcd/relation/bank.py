@@ -24,12 +24,14 @@ class Elements(NamedTuple):
         teacher_BD: t.
         target_B: classes.
         index_B: sample numbers; None where the data has none.
+        usable_B: False where an element has no direction (a vanished gradient); it is neither kept nor a negative.
     """
 
     student_BD: Tensor
     teacher_BD: Tensor
     target_B: Tensor
     index_B: Tensor | None
+    usable_B: Tensor
 
 
 class Drawn(NamedTuple):
@@ -131,8 +133,10 @@ class Bank(NegativeSource):
         index_B = self._index(batch)
         old_B1 = (self.seen_N[index_B] * self.momentum)[:, None]
         for rows_ND, new_BD in ((self.student_ND, batch.student_BD), (self.teacher_ND, batch.teacher_BD)):
-            rows_ND[index_B] = F.normalize(old_B1 * rows_ND[index_B] + (1 - old_B1) * new_BD, dim=1)
-        self.seen_N[index_B] = True
+            old_BD = rows_ND[index_B]
+            mixed_BD = F.normalize(old_B1 * old_BD + (1 - old_B1) * new_BD, dim=1)
+            rows_ND[index_B] = torch.where(batch.usable_B[:, None], mixed_BD, old_BD)
+        self.seen_N[index_B] |= batch.usable_B
 
     def _index(self, batch: Elements) -> Tensor:
         if batch.index_B is None:
@@ -189,7 +193,7 @@ class Queue(NegativeSource):
     @torch.no_grad()
     def update(self, batch: Elements) -> None:
         keep = slice(max(0, len(batch.target_B) - self.count), None)
-        target_B = batch.target_B[keep]
+        target_B = torch.where(batch.usable_B, batch.target_B, -1)[keep]
         row_B = (self.next_row + torch.arange(len(target_B), device=target_B.device)) % self.count
         self.student_KD[row_B], self.teacher_KD[row_B] = batch.student_BD[keep], batch.teacher_BD[keep]
         self.target_K[row_B] = target_B
@@ -211,7 +215,7 @@ class InBatch(NegativeSource):
     def draw(self, batch: Elements) -> Drawn:
         place_B = torch.arange(len(batch.target_B), device=batch.target_B.device)
         name_B = batch.target_B if self.exact else place_B
-        excluded_BB = name_B == name_B[:, None]
+        excluded_BB = (name_B == name_B[:, None]) | ~batch.usable_B
         sample_B = place_B if batch.index_B is None else batch.index_B
         return Drawn(
             Negatives(batch.student_BD, None, excluded_BB, sample_B),

@@ -1,9 +1,9 @@
 """Settings of CRCD."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args, get_origin, get_type_hints
 
-from crcd.errors import CrcdError
+from crcd.errors import CrcdError, unknown
 from crcd.relation.objectives import MIN_TEMPERATURE
 
 
@@ -45,6 +45,9 @@ class RelationConfig:
     """Samples whose feature gradient is shorter weigh nothing in the gradient relation."""
 
     def __post_init__(self) -> None:
+        for name, kind in get_type_hints(RelationConfig).items():
+            if get_origin(kind) is Literal and getattr(self, name) not in get_args(kind):
+                raise unknown(f"crcd.{name}", str(getattr(self, name)), get_args(kind))
         for name, holds, advice in (
             ("temperature", self.temperature >= MIN_TEMPERATURE, f"{MIN_TEMPERATURE} or more"),
             ("dim", self.dim >= 2, "2 or more"),

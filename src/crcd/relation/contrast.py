@@ -1,9 +1,11 @@
 """The relation contrastive loss as a pure function."""
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
+import torch
 from torch import Tensor
 
+from crcd.errors import unknown
 from crcd.relation.kernels import oracle, streaming
 from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import Objective
@@ -56,13 +58,16 @@ def relation_contrast(
         The mean over pairs, sum(w L) / sum(w), and the mutual-information bound. Both are 0 when all weights are.
         Gradients flow to ``query_BD`` and to the matrices of an ``MLP`` relation.
     """
+    if kernel not in get_args(Kernel):
+        raise unknown("kernel", kernel, get_args(Kernel))
     count_BA = negatives.count(len(query_BD), anchor_sample_A, len(anchor_AD))
     usable_BA = (count_BA > 0).to(query_BD.dtype)
     weight_BA = usable_BA if weight_BA is None else weight_BA * usable_BA
     weight_BA = weight_BA / weight_BA.sum().clamp_min(1e-12)
     run = oracle.contrast if kernel == "oracle" else streaming.contrast
-    loss, loss_BA, positive_BA = run(
-        relation, query_BD, positive_BD, anchor_AD, negatives, weight_BA, count_BA, anchor_sample_A, objective
-    )
+    with torch.autocast(query_BD.device.type, enabled=False):
+        loss, loss_BA, positive_BA = run(
+            relation, query_BD, positive_BD, anchor_AD, negatives, weight_BA, count_BA, anchor_sample_A, objective
+        )
     bound = (weight_BA * objective.bound(loss_BA, positive_BA, count_BA)).sum()
     return Contrast(loss, bound.detach())

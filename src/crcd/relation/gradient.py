@@ -27,10 +27,11 @@ def feature_gradient(logits_BC: Tensor, target_B: Tensor, weight_CD: Tensor) -> 
         g_BD, differentiable with respect to ``logits_BC`` and ``weight_CD``.
     """
     dtype = torch.promote_types(logits_BC.dtype, torch.float32)
-    is_target_BC = F.one_hot(target_B, logits_BC.shape[1]).to(torch.bool)
-    others_BC = F.softmax(logits_BC.to(dtype), dim=1).masked_fill(is_target_BC, 0.0)
-    residual_BC = torch.where(is_target_BC, -others_BC.sum(dim=1, keepdim=True), others_BC)
-    return residual_BC @ weight_CD.to(dtype)
+    with torch.autocast(logits_BC.device.type, enabled=False):
+        is_target_BC = F.one_hot(target_B, logits_BC.shape[1]).to(torch.bool)
+        others_BC = F.softmax(logits_BC.to(dtype), dim=1).masked_fill(is_target_BC, 0.0)
+        residual_BC = torch.where(is_target_BC, -others_BC.sum(dim=1, keepdim=True), others_BC)
+        return residual_BC @ weight_CD.to(dtype)
 
 
 def feature_gradient_autograd(feature_BD: Tensor, target_B: Tensor, classifier: nn.Module) -> Tensor:
@@ -44,7 +45,8 @@ def feature_gradient_autograd(feature_BD: Tensor, target_B: Tensor, classifier: 
         classifier: maps f to logits.
     """
     differentiable = feature_BD.requires_grad
-    with torch.enable_grad():
+    with torch.enable_grad(), torch.autocast(feature_BD.device.type, enabled=False):
+        feature_BD = feature_BD.to(next(classifier.parameters(), feature_BD).dtype)
         feature = feature_BD if differentiable else feature_BD.detach().requires_grad_()
         loss = F.cross_entropy(classifier(feature).float(), target_B, reduction="sum")
         (gradient_BD,) = torch.autograd.grad(loss, feature, create_graph=differentiable)
@@ -52,7 +54,10 @@ def feature_gradient_autograd(feature_BD: Tensor, target_B: Tensor, classifier: 
 
 
 def gradient_element(view: View, target_B: Tensor) -> Tensor:
-    """g_BD of one view: closed form when its classifier is one linear layer, autograd otherwise."""
-    if isinstance(view.classifier, nn.Linear):
+    """g_BD of one view: closed form when its classifier is one linear layer, autograd otherwise.
+
+    A subclass of ``nn.Linear`` with a ``forward`` of its own (a cosine head, say) is not a linear layer.
+    """
+    if isinstance(view.classifier, nn.Linear) and type(view.classifier).forward is nn.Linear.forward:
         return feature_gradient(view.logits, target_B, view.classifier.weight)
     return feature_gradient_autograd(view.feature, target_B, view.classifier)

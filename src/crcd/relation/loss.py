@@ -118,7 +118,7 @@ class _Element(nn.Module):
         self, student_BE: Tensor, teacher_BE: Tensor, weight_B: Tensor, target_B: Tensor, index_B: Tensor | None
     ) -> Contrast:
         s_BD, t_BD = self.student_head(student_BE), self.teacher_head(teacher_BE)
-        batch = Elements(s_BD.detach(), t_BD.detach(), target_B, index_B)
+        batch = Elements(s_BD.detach(), t_BD.detach(), target_B, index_B, weight_B > 0)
         drawn = self.source.draw(batch)
         sample_B = torch.arange(len(target_B), device=target_B.device) if index_B is None else index_B
 

@@ -17,8 +17,22 @@ from crcd.train.teacher import Teacher
 
 
 def build_model(name: str, material: Material) -> nn.Module:
-    """A new network for the classes and channels of the data."""
-    return create_model(name, material.data.num_classes, material.train.shape[0])
+    """A new network for the classes, channels and size of the data.
+
+    Raises:
+        CrcdError: no such network, or it does not take images of this size.
+    """
+    model = create_model(name, material.data.num_classes, material.train.shape[0])
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(2, *material.train.shape))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        size = "x".join(map(str, material.train.shape[1:]))
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CrcdError(
+            f"model '{name}' does not take images of {size} ({reason}): set another --image-size"
+        ) from error
+    return model.train()
 
 
 def load_model(name: str, weights: Path, material: Material) -> nn.Module:

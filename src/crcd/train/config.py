@@ -18,6 +18,7 @@ class TrainOptions(DataOptions, OptimiserOptions, RunOptions):
     def __post_init__(self) -> None:
         for group in (DataOptions, OptimiserOptions, RunOptions):
             group.__post_init__(self)
+        require(self.batch_size >= 2, "batch-size", self.batch_size, "give 2 or more: a relation needs two samples")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ class TeachingOptions:
     methods: tuple[str, ...] = ("ce", "kd", "crcd")
     """Methods to train side by side, a student each; ce is a student without teacher."""
     student_images: int | None = None
-    """Labelled training images that the students see, the same number of each class; None for all."""
+    """Labelled training images that the students see, class by class in proportion; None for all."""
     distill_until: int | None = None
     """Last epoch with distillation terms, cross-entropy alone afterwards; None for all epochs."""
 
@@ -72,6 +73,9 @@ class DistillConfig(TeachingOptions, TrainOptions):
     def __post_init__(self) -> None:
         TeachingOptions.__post_init__(self)
         TrainOptions.__post_init__(self)
+        if self.teacher_epochs is not None:
+            advice = f"give more than the {self.warmup_epochs:g} of --warmup-epochs, or lower that"
+            require(self.teacher_epochs > self.warmup_epochs, "teacher-epochs", self.teacher_epochs, advice)
         if self.teacher_weights is not None and self.teacher_epochs is not None:
             raise CrcdError("--teacher-weights and --teacher-epochs exclude each other: leave one out")
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound="DataclassInstance")
 
-WITHOUT_EFFECT = ("out", "resume", "recipe", "time_budget", "device", "workers", "download", "checkpoint_seconds")
+WITHOUT_EFFECT = (
+    *("out", "resume", "recipe", "time_budget", "device"),
+    *("workers", "download", "checkpoint_seconds", "data_dir"),
+)
 """Settings that may change between the sittings of one run: they change no number on the same device."""
 
 

@@ -1,10 +1,12 @@
 """Distillation: several students side by side under one teacher."""
 
+import math
 from typing import Any
 
 from torch import nn
 
 from crcd.data import subset
+from crcd.errors import CrcdError
 from crcd.evaluate.scorer import Scorer
 from crcd.models import save_weights
 from crcd.train.build import build_learners, build_model, load_model, metadata
@@ -15,7 +17,7 @@ from crcd.train.material import Material
 from crcd.train.outcome import Outcome, describe_run, learner_entry, model_entry
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder, begin_folder
-from crcd.train.scratch import NAME, train_classifier
+from crcd.train.scratch import train_classifier
 from crcd.train.stop import StopSignal
 from crcd.train.teacher import Teacher
 
@@ -45,6 +47,8 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
     learners = build_learners(config, material, images, teacher)
     loader = material.score_loader()
     scorer = Scorer(lambda: loader.epoch(0), material.scored.labels, teacher.viewer.model)
+    if math.isnan(scorer.teacher_top1 or 0):
+        raise CrcdError(f"the teacher {config.teacher} gives logits that are not finite: its weights are broken")
     guide = teacher if any(learner.method is not None for learner in learners) else None
     title = " ".join(config.methods)
     loop = Loop(title, config, learners, guide, train, scorer, folder, stop, reporter, config.distill_until)
@@ -100,5 +104,5 @@ def _teacher_training(folder: RunFolder) -> dict[str, Any]:
     own = RunFolder(folder.path / "teacher")
     if not own.summary.is_file():
         return {"epochs": None, "seconds": 0.0}
-    entry = own.read_summary()["learners"][NAME]
-    return {"epochs": entry["epochs"], "seconds": entry["seconds"]}
+    summary = own.read_summary()
+    return {"epochs": summary["epochs"], "seconds": round(summary["seconds"], 3)}

@@ -84,6 +84,13 @@ class Learner:
         loss = self.method.ce_weight * ce + weight * terms["loss"]
         return loss, terms | {"loss": loss.detach(), "ce": ce.detach()}
 
+    def not_finite(self) -> list[str]:
+        """Names of what is infinite or not a number: parts of the epoch's loss, or its weights; waits."""
+        tensors = [*self.viewer.state_dict().values(), *(self.method.state_dict().values() if self.method else ())]
+        floating = [tensor for tensor in tensors if isinstance(tensor, Tensor) and tensor.is_floating_point()]
+        broken = any(not torch.isfinite(tensor).all() for tensor in floating)
+        return [*self.totals.not_finite(), *(["weights"] if broken else [])]
+
     def begin_epoch(self) -> None:
         """Set the epoch's totals and time to zero."""
         self.totals.clear()

@@ -1,5 +1,7 @@
 """The training loop: many learners, one teacher, the same batches."""
 
+import hashlib
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -61,6 +63,8 @@ class Loop:
         self.distill_until = distill_until
         self.epoch = 0
         self.step = 0
+        labels_N = train.images.labels
+        self._images = {"count": len(labels_N), "labels": hashlib.sha256(labels_N.cpu().numpy().tobytes()).hexdigest()}
         self.history: list[dict[str, Any]] = []
         self._seconds_before = 0.0
         self._began = self._saved = time.monotonic()
@@ -98,7 +102,8 @@ class Loop:
 
     def _between_steps(self, images: int) -> None:
         if self.learners[0].device.type == "cpu":
-            self._check_finite()
+            for learner in self.learners:
+                self._refuse(learner, learner.totals.not_finite())
         self.reporter.step(images)
         stopping = self.stop.due()
         if stopping or time.monotonic() - self._saved > self.config.checkpoint_seconds:
@@ -111,6 +116,8 @@ class Loop:
         self._check_finite()
         scores = self.scorer([learner.viewer.model for learner in self.learners])
         records = [self._record(learner, score) for learner, score in zip(self.learners, scores, strict=True)]
+        for learner, score in zip(self.learners, scores, strict=True):
+            self._refuse(learner, ["logits"] if math.isnan(score["top1"]) else [])
         self.history += records
         self.epoch, self.step = self.epoch + 1, 0
         for learner in self.learners:
@@ -133,11 +140,15 @@ class Loop:
 
     def _check_finite(self) -> None:
         for learner in self.learners:
-            if parts := learner.totals.not_finite():
-                raise CrcdError(
-                    f"{' and '.join(parts)} of learner '{learner.name}' not finite in epoch {self.epoch + 1} by step "
-                    f"{self.step}: try a lower --lr or --warmup-epochs; the last good state is {self.folder.checkpoint}"
-                )
+            self._refuse(learner, learner.not_finite())
+
+    def _refuse(self, learner: Learner, parts: list[str]) -> None:
+        if parts:
+            raise CrcdError(
+                f"{' and '.join(parts)} of learner '{learner.name}' not finite in epoch {self.epoch + 1} by step "
+                f"{self.step}: try a lower --lr or longer --warmup-epochs; "
+                f"the last good state is {self.folder.checkpoint}"
+            )
 
     @property
     def seconds(self) -> float:
@@ -147,6 +158,7 @@ class Loop:
     def _save(self) -> None:
         state = {
             "fingerprint": fingerprint(self.config),
+            "images": self._images,
             "epoch": self.epoch,
             "step": self.step,
             "history": self.history,
@@ -158,6 +170,11 @@ class Loop:
 
     def _load(self) -> None:
         state = load_checkpoint(self.folder.checkpoint, fingerprint(self.config))
+        if state["images"] != self._images:
+            raise CrcdError(
+                f"{self.folder.checkpoint} was made with other training images ({state['images']['count']} of them, "
+                f"now {self._images['count']}, or in other classes): undo the change of the data, or begin anew"
+            )
         self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
         self._seconds_before = state["seconds"]
         for learner in self.learners:

@@ -34,7 +34,7 @@ class DataOptions:
     """Processes that decode images of a folder too big for memory."""
 
     def __post_init__(self) -> None:
-        require(self.batch_size >= 2, "batch-size", self.batch_size, "give 2 or more: a relation needs two samples")
+        require(self.batch_size >= 1, "batch-size", self.batch_size, "give 1 or more")
         require(0 <= self.holdout < 1, "holdout", self.holdout, "give a share from 0 to below 1")
         require(self.image_size is None or self.image_size >= 8, "image-size", self.image_size, "give 8 or more")
         require(self.crop_padding >= 0, "crop-padding", self.crop_padding, "give 0 or more")
@@ -69,7 +69,12 @@ class OptimiserOptions:
         require(self.lr > 0, "lr", self.lr, "give a learning rate above 0")
         require(all(m > 0 for m in self.milestones), "milestones", self.milestones, "give numbers above 0")
         require(self.gamma > 0, "gamma", self.gamma, "give a factor above 0")
-        require(0 <= self.warmup_epochs < self.epochs, "warmup-epochs", self.warmup_epochs, "give fewer than --epochs")
+        require(
+            0 <= self.warmup_epochs < self.epochs,
+            "warmup-epochs",
+            self.warmup_epochs,
+            f"give fewer than the {self.epochs} of --epochs",
+        )
         require(0 <= self.momentum < 1, "momentum", self.momentum, "give a number from 0 to below 1")
         require(self.weight_decay >= 0, "weight-decay", self.weight_decay, "give 0 or more")
         require(self.momentum > 0 or not self.nesterov, "momentum", self.momentum, "Nesterov's form needs it above 0")

@@ -68,11 +68,6 @@ class RunFolder:
             )
         return fill(default, plain, self.config)
 
-    def refuse_without_checkpoint(self) -> None:
-        """Raises ``CrcdError`` if the run that began here has nothing to go on from."""
-        if not self.checkpoint.is_file() and not RunFolder(self.path / "teacher").checkpoint.is_file():
-            raise CrcdError(f"--resume {self.path}: no checkpoint in it; begin anew with the same settings")
-
     def write_metrics(self, history: Sequence[dict[str, Any]]) -> None:
         """Write all lines so far, one an epoch and learner."""
         write_text(self.metrics, "".join(f"{json.dumps(record)}\n" for record in history))
@@ -96,12 +91,10 @@ def begin_folder(options: RunOptions, *names: str) -> RunFolder:
         names: for a run without ``out``: it lies in runs/NAMES-n with the first free n.
 
     Raises:
-        CrcdError: ``out`` is taken, or the run to resume has no checkpoint.
+        CrcdError: ``out`` is taken.
     """
     if options.resume is not None:
-        folder = RunFolder(options.resume)
-        folder.refuse_without_checkpoint()
-        return folder
+        return RunFolder(options.resume)
     folder = RunFolder(options.out or _first_free("-".join(name.replace("/", "_") for name in names)))
     folder.refuse_used()
     return folder
