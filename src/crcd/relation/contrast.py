@@ -1,17 +1,19 @@
 """The relation contrastive loss as a pure function."""
 
+from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
-from crcd.errors import unknown
+from crcd.errors import CrcdError, unknown
 from crcd.relation.kernels import oracle, streaming
 from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import Objective
-from crcd.relation.relations import Relation
+from crcd.relation.relations import Difference, Relation
 
-Kernel = Literal["auto", "oracle", "streaming"]
+Kernel = Literal["auto", "oracle", "streaming", "triton"]
 
 
 class Contrast(NamedTuple):
@@ -52,7 +54,11 @@ def relation_contrast(
         objective: ``InfoNCE`` or ``NCE``.
         weight_BA: weight of each pair, 0 or more; None for 1. Pairs without a usable negative weigh nothing.
         anchor_sample_A: sample number of each anchor, so that negatives that equal it are left out.
-        kernel: ``"oracle"`` materialises every relation; ``"streaming"`` none; ``"auto"`` takes the fastest.
+        kernel: ``"oracle"`` materialises every relation; ``"streaming"`` none; ``"triton"`` neither, in one pass on a
+            CUDA device, for the difference relation; ``"auto"`` takes the fastest of them that can run.
+
+    Raises:
+        CrcdError: no such kernel, or ``"triton"`` cannot run here.
 
     Returns:
         The mean over pairs, sum(w L) / sum(w), and the mutual-information bound. Both are 0 when all weights are.
@@ -64,10 +70,25 @@ def relation_contrast(
     usable_BA = (count_BA > 0).to(query_BD.dtype)
     weight_BA = usable_BA if weight_BA is None else weight_BA * usable_BA
     weight_BA = weight_BA / weight_BA.sum().clamp_min(1e-12)
-    run = oracle.contrast if kernel == "oracle" else streaming.contrast
+    run = _choose(kernel, relation, query_BD)
     with torch.autocast(query_BD.device.type, enabled=False):
         loss, loss_BA, positive_BA = run(
             relation, query_BD, positive_BD, anchor_AD, negatives, weight_BA, count_BA, anchor_sample_A, objective
         )
     bound = (weight_BA * objective.bound(loss_BA, positive_BA, count_BA)).sum()
     return Contrast(loss, bound.detach())
+
+
+def _choose(kernel: Kernel, relation: Relation, query_BD: Tensor) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
+    if kernel == "oracle":
+        return oracle.contrast
+    suits = isinstance(relation, Difference) and query_BD.dtype == torch.float32
+    if kernel == "triton" or (kernel == "auto" and suits and query_BD.is_cuda and find_spec("triton") is not None):
+        if not suits:
+            raise CrcdError("the triton kernel takes float32 elements and the difference relation: use kernel='auto'")
+        try:
+            from crcd.relation.kernels import triton
+        except ModuleNotFoundError as error:
+            raise CrcdError("the triton kernel needs triton, which is not installed: use kernel='auto'") from error
+        return triton.contrast
+    return streaming.contrast

@@ -1,28 +1,19 @@
 """The relation contrast without any tensor of size B * A * K: a few samples (or one anchor) at a time, in PyTorch.
 
-The gradient is produced while the forward runs, so nothing of a block outlives it. For the difference relation the
-cosine needs Gram products alone. With m_ij = |s_i - a_j|, n_jk = |t_k - a_j| (both clamped from below):
-
-    cos_ijk = (s_i.t_k - s_i.a_j - a_j.t_k + |a_j|^2) / (m_ij n_jk)
-    G_ijk   = dL / dcos_ijk,  H_ijk = G_ijk / (m_ij n_jk)
-    C_ij    = sum_k G_ijk cos_ijk / m_ij^2
-    ds_i    = sum_k (sum_j H_ijk) t_k + sum_j (C_ij - sum_k H_ijk) a_j - (sum_j C_ij) s_i
-
-Relations do not change when all elements move together, so everything is first centred on the anchors' mean, which
-keeps n_jk accurate when the elements lie close to each other. In float32 a cosine is wrong by about
-1e-7 r^2 / (m_ij n_jk), r the distance from that centre: elements in several clusters of width 0.01 that lie far apart
-cost three digits; take the oracle, or float64, for such. exp(cos / tau) needs no shift: tau >= 0.02 keeps it
-within float32.
+The gradient is produced while the forward runs, so nothing of a block outlives it. The formulas stand in ``difference``
+and ``pairs``. exp(cos / tau) needs no shift: tau >= 0.02 keeps it within float32.
 """
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from crcd.relation.kernels.difference import Geometry, Sums
+from crcd.relation.kernels.pairs import MAX_LOG_ODDS, factor, pair_terms, with_gradients
 from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import InfoNCE, Objective
 from crcd.relation.relations import (
@@ -37,30 +28,7 @@ from crcd.relation.relations import (
 
 MASKED = 1e25  # far enough that exp(-MASKED) is 0, near enough that no product with it overflows in float32
 
-MAX_LOG_ODDS = 80.0  # exp of more leaves float32; noise-contrastive estimation stays far below
-
 BLOCK = 2**19  # cosines at work at once: big enough that starting an operation costs little beside doing it
-
-
-class _KnownGradient(torch.autograd.Function):
-    """A scalar whose gradients with respect to some inputs are known already."""
-
-    @staticmethod
-    def forward(ctx: Any, value: Tensor, count: int, *inputs_and_gradients: Tensor) -> Tensor:
-        ctx.save_for_backward(*inputs_and_gradients[count:])
-        return value.clone()
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        gradients = tuple(grad * gradient for gradient in ctx.saved_tensors)
-        return (None, None, *gradients, *(None for _ in gradients))
-
-
-def _with_gradients(value: Tensor, pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
-    inputs, gradients = zip(*pairs, strict=True)
-    result: Tensor = _KnownGradient.apply(value, len(pairs), *inputs, *gradients)
-    return result
 
 
 def contrast(
@@ -79,29 +47,6 @@ def contrast(
     if isinstance(relation, Difference):
         return _difference(query_BD, *arguments)
     return _mlp(relation, query_BD, *arguments)
-
-
-def _factor(objective: Objective, sum_e: Tensor, positive: Tensor, weight: Tensor) -> Tensor:
-    """The factor of G = factor * E of a pair's negatives."""
-    scaled = weight / objective.temperature
-    if isinstance(objective, InfoNCE):
-        return scaled / (sum_e + torch.exp(positive / objective.temperature))
-    return scaled
-
-
-def _pair_terms(
-    objective: Objective, sum_e: Tensor, negative_loss: Tensor, positive: Tensor, count: Tensor, weight: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Loss of pairs, and its gradient at their positive cosine.
-
-    ``sum_e`` and ``negative_loss`` are what ``_block`` summed over a pair's negatives.
-    """
-    scaled = weight / objective.temperature
-    if isinstance(objective, InfoNCE):
-        total = sum_e + torch.exp(positive / objective.temperature)
-        return total.log() - positive / objective.temperature, -scaled * sum_e / total
-    log_odds = objective.log_odds(positive, count)
-    return F.softplus(-log_odds) + negative_loss, -scaled * torch.sigmoid(-log_odds)
 
 
 def _block(
@@ -129,44 +74,26 @@ def _difference(
     objective: Objective,
 ) -> tuple[Tensor, Tensor, Tensor]:
     with torch.no_grad():
-        centre_D = anchor_AD.mean(dim=0)
-        s_BD, t_BD, a_AD = query_BD - centre_D, positive_BD - centre_D, anchor_AD - centre_D
-        square_A = a_AD.square().sum(dim=1)
-        s_dot_a_BA, t_dot_a_BA = s_BD @ a_AD.T, t_BD @ a_AD.T
-        m2_BA = s_BD.square().sum(dim=1, keepdim=True) - 2 * s_dot_a_BA + square_A
-        n2_BA = t_BD.square().sum(dim=1, keepdim=True) - 2 * t_dot_a_BA + square_A
-        inverse_m_BA = m2_BA.clamp_min(MIN_DISTANCE**2).rsqrt_()
-        inverse_n_BA = n2_BA.clamp_min(MIN_DISTANCE**2).rsqrt_()
-        s_dot_t_B1 = (s_BD * t_BD).sum(dim=1, keepdim=True)
-        positive_BA = (s_dot_t_B1 - t_dot_a_BA - s_dot_a_BA + square_A) * inverse_n_BA * inverse_m_BA
-        scale_BA = inverse_m_BA / objective.temperature
-
-        # sums over a pair's negatives: E, their own loss, E cos / tau, E / n
-        sum_e_BA, negative_loss_BA, turn_BA, pull_BA = (torch.zeros_like(positive_BA) for _ in range(4))
-        push_BD = torch.zeros_like(s_BD)  # sum_k (sum_j H) t_k
-        buffers = torch.empty(3, max(BLOCK, len(negatives)), dtype=s_BD.dtype, device=s_BD.device)
-        for block in _difference_blocks(s_BD, a_AD, square_A, centre_D, negatives, anchor_sample_A, push_BD):
+        g = Geometry.of(query_BD, positive_BD, anchor_AD)
+        scale_BA = g.inverse_m_BA / objective.temperature
+        e_BA, negative_loss_BA, turn_BA, pull_BA = (torch.zeros_like(g.positive_BA) for _ in range(4))
+        push_BD = torch.zeros_like(g.s_BD)
+        buffers = torch.empty(3, max(BLOCK, len(negatives)), dtype=g.s_BD.dtype, device=g.s_BD.device)
+        for block in _difference_blocks(g, negatives, anchor_sample_A, push_BD):
             pairs, shape = (block.samples, block.anchors), (*block.s_dot_t_bK.shape[:1], *block.shift_baK.shape[1:])
             logit_baK, e_baK, scratch_baK = (buffer[: math.prod(shape)].view(shape) for buffer in buffers)
-            torch.sub(block.s_dot_t_bK[:, None], s_dot_a_BA[pairs][..., None], out=e_baK)
+            torch.sub(block.s_dot_t_bK[:, None], g.s_dot_a_BA[pairs][..., None], out=e_baK)
             torch.addcmul(block.shift_baK, e_baK, block.inverse_n_baK, out=logit_baK).mul_(scale_BA[pairs][..., None])
-            _, sum_e_ba, negative_loss_BA[pairs] = _block(objective, logit_baK, count_BA[pairs], e_baK, scratch_baK)
-            factor_ba = _factor(objective, sum_e_ba, positive_BA[pairs], weight_BA[pairs]).mul_(inverse_m_BA[pairs])
-            sum_e_BA[pairs] = sum_e_ba
+            _, e_ba, negative_loss_BA[pairs] = _block(objective, logit_baK, count_BA[pairs], e_baK, scratch_baK)
+            factor_ba = factor(objective, e_ba, g.positive_BA[pairs], weight_BA[pairs]).mul_(g.inverse_m_BA[pairs])
+            e_BA[pairs] = e_ba
             turn_BA[pairs] = logit_baK.mul_(e_baK).sum(dim=-1)
             pull_BA[pairs] = e_baK.mul_(block.inverse_n_baK).sum(dim=-1)
             block.push_bK.add_((factor_ba[:, None] @ e_baK)[:, 0])
-
-        loss_BA, positive_G_BA = _pair_terms(objective, sum_e_BA, negative_loss_BA, positive_BA, count_BA, weight_BA)
-        factor_BA = _factor(objective, sum_e_BA, positive_BA, weight_BA)
-        positive_H_BA = positive_G_BA * inverse_m_BA * inverse_n_BA
-        pull_BA = pull_BA * factor_BA * inverse_m_BA + positive_H_BA  # sum_k H
-        turn_BA = turn_BA * factor_BA * objective.temperature + positive_G_BA * positive_BA  # sum_k G cos
-        turn_BA *= torch.where(m2_BA > MIN_DISTANCE**2, inverse_m_BA.square(), 0)  # C
-        push_BD += positive_H_BA.sum(dim=1, keepdim=True) * t_BD
-        gradient_BD = push_BD + (turn_BA - pull_BA) @ a_AD - turn_BA.sum(dim=1, keepdim=True) * s_BD
+        sums = Sums(e_BA, negative_loss_BA, turn_BA, pull_BA, push_BD)
+        loss_BA, gradient_BD = g.finish(sums, objective, weight_BA, count_BA)
         loss = (weight_BA * loss_BA).sum()
-    return _with_gradients(loss, [(query_BD, gradient_BD)]), loss_BA, positive_BA
+    return with_gradients(loss, [(query_BD, gradient_BD)]), loss_BA, g.positive_BA
 
 
 class _DifferenceBlock(NamedTuple):
@@ -192,13 +119,7 @@ def _slices(total: int, size: int) -> list[slice]:
 
 
 def _difference_blocks(
-    s_BD: Tensor,
-    a_AD: Tensor,
-    square_A: Tensor,
-    centre_D: Tensor,
-    negatives: Negatives,
-    anchor_sample_A: Tensor | None,
-    push_BD: Tensor,
+    g: Geometry, negatives: Negatives, anchor_sample_A: Tensor | None, push_BD: Tensor
 ) -> Iterator[_DifferenceBlock]:
     """Blocks that fit the cache; what they leave in ``push_bK`` is carried on to ``push_BD``.
 
@@ -207,9 +128,9 @@ def _difference_blocks(
     """
 
     def keys(anchors: slice, t: Tensor, is_anchor_bAK: Tensor | None) -> tuple[Tensor, Tensor]:
-        a_dot_t_baK = a_AD[anchors] @ t.reshape(-1, *t.shape[-2:]).mT
+        a_dot_t_baK = g.a_AD[anchors] @ t.reshape(-1, *t.shape[-2:]).mT
         t2_b1K = torch.linalg.vector_norm(t, dim=-1).square().reshape(-1, 1, t.shape[-2])
-        square_a1 = square_A[anchors, None]
+        square_a1 = g.square_A[anchors, None]
         inverse_n_baK = torch.sub(t2_b1K, a_dot_t_baK, alpha=2).add_(square_a1)
         inverse_n_baK.clamp_(min=MIN_DISTANCE**2).rsqrt_()
         shift_baK = a_dot_t_baK.sub_(square_a1).neg_().mul_(inverse_n_baK)
@@ -221,12 +142,12 @@ def _difference_blocks(
         excluded_BK = negatives.excluded_BK
         return s_dot_t_bK if excluded_BK is None else s_dot_t_bK.masked_fill_(excluded_BK[samples], -MASKED)
 
-    batch, k = len(s_BD), len(negatives)
-    tiles = _slices(len(a_AD), max(1, BLOCK // k))
-    chunks = _slices(batch, max(1, BLOCK // (k * min(len(a_AD), max(1, BLOCK // k)))))
+    batch, k = len(g.s_BD), len(negatives)
+    tiles = _slices(len(g.a_AD), max(1, BLOCK // k))
+    chunks = _slices(batch, max(1, BLOCK // (k * min(len(g.a_AD), max(1, BLOCK // k)))))
     if negatives.index_BK is None:
-        t_KD = negatives.rows - centre_D
-        s_dot_t_BK = exclude(s_BD @ t_KD.T, slice(0, batch))
+        t_KD = negatives.rows - g.centre_D
+        s_dot_t_BK = exclude(g.s_BD @ t_KD.T, slice(0, batch))
         push_BK = torch.zeros_like(s_dot_t_BK)
         is_anchor_1AK = negatives.is_anchor(anchor_sample_A, slice(0, batch))
         for anchors in tiles:
@@ -236,8 +157,8 @@ def _difference_blocks(
         push_BD += push_BK @ t_KD
         return
     for samples in chunks:
-        t_bKD = negatives.rows[negatives.index_BK[samples]].sub_(centre_D)
-        s_dot_t_bK = exclude((t_bKD @ s_BD[samples, :, None])[..., 0], samples)
+        t_bKD = negatives.rows[negatives.index_BK[samples]].sub_(g.centre_D)
+        s_dot_t_bK = exclude((t_bKD @ g.s_BD[samples, :, None])[..., 0], samples)
         push_bK = torch.zeros_like(s_dot_t_bK)
         is_anchor_bAK = negatives.is_anchor(anchor_sample_A, samples)
         for anchors in tiles:
@@ -286,10 +207,10 @@ def _mlp(
                 e_bK, sum_e_b, negative_loss_b = _block(
                     objective, logit_bK, count_BA[pair], torch.empty_like(logit_bK), torch.empty_like(logit_bK)
                 )
-                loss_BA[pair], pull_BA[pair] = _pair_terms(
+                loss_BA[pair], pull_BA[pair] = pair_terms(
                     objective, sum_e_b, negative_loss_b, positive_BA[pair], count_BA[pair], weight_BA[pair]
                 )
-                e_bK *= _factor(objective, sum_e_b, positive_BA[pair], weight_BA[pair])[:, None]
+                e_bK *= factor(objective, sum_e_b, positive_BA[pair], weight_BA[pair])[:, None]
                 dq_BAE[pair] = e_bK @ unit_KE
                 d_unit_KE = e_bK.T @ q_BAE[pair]
                 d_out_KE = d_unit_KE - unit_KE * (unit_KE * d_unit_KE).sum(dim=1, keepdim=True)
@@ -308,4 +229,4 @@ def _mlp(
         (relation.key_v, dv),
         (relation.key_w, dw),
     ]
-    return _with_gradients(loss, pairs), loss_BA, positive_BA
+    return with_gradients(loss, pairs), loss_BA, positive_BA
