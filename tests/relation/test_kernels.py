@@ -208,3 +208,20 @@ def test_teacher_elements_are_constants(kernel, relation):
     ).loss.backward()  # fmt: skip
     assert query.grad is not None
     assert all(constant.grad is None for constant in constants)
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_count_of_usable_negatives(per_sample):
+    """Against a count pair by pair, with an anchor that stands twice and samples that are not known."""
+    inputs = case(6, 9, 30, 3, "difference", "infonce", per_sample)
+    negatives, anchor_sample = inputs["negatives"], inputs["anchor_sample"]
+    anchor_sample[1] = anchor_sample[0]
+    negatives.sample[3:5] = -1
+    found = negatives.count(6, anchor_sample, 9)
+    for i, j in itertools.product(range(6), range(9)):
+        samples = negatives.sample if negatives.index_BK is None else negatives.sample[negatives.index_BK[i]]
+        usable = [
+            not excluded and (sample < 0 or sample != anchor_sample[j])
+            for excluded, sample in zip(negatives.excluded_BK[i], samples, strict=True)
+        ]
+        assert found[i, j] == sum(usable)

@@ -194,3 +194,19 @@ def test_vanished_gradients_are_neither_kept_nor_negatives():
 def test_misspelt_settings_are_refused(setting):
     with pytest.raises(CrcdError, match=f"unknown crcd.{setting} 'foo'"):
         RelationConfig(**{setting: "foo"})
+
+
+def test_kernels_give_the_same_loss():
+    labels = torch.arange(64) % 4
+    head, index, feature = nn.Linear(6, 4), torch.arange(12), torch.randn(12, 6)
+    view = View(head(feature).detach(), feature, head)
+
+    def loss(kernel):
+        torch.manual_seed(0)
+        criterion = CRCDLoss(6, 6, RelationConfig(negatives=16, dim=8, kernel=kernel), labels=labels)
+        return criterion(view, view, labels[index], index).loss
+
+    assert torch.allclose(loss("oracle"), loss("streaming"), rtol=1e-5)
+    if not torch.cuda.is_available():  # Triton's interpreter takes elements on the CPU
+        assert torch.allclose(loss("oracle"), loss("triton"), rtol=1e-5)
+    assert torch.equal(loss("auto"), loss("streaming"))

@@ -61,7 +61,15 @@ class _Direction(nn.Module):
                 self.log_z = log_z
             objective = NCE(self.config.temperature, self.log_z, self.num_samples)
         return relation_contrast(
-            relation, query, positive, anchor, keys, objective, weight_BA=weight, anchor_sample_A=anchor_sample
+            relation,
+            query,
+            positive,
+            anchor,
+            keys,
+            objective,
+            weight_BA=weight,
+            anchor_sample_A=anchor_sample,
+            kernel=self.config.kernel,
         )
 
     @torch.no_grad()
@@ -78,7 +86,15 @@ class _Direction(nn.Module):
         """log(N * mean of exp(cos / tau)), or -inf when the batch has no usable negative."""
         objective = _SumOfExponentials(self.config.temperature)
         contrast = relation_contrast(
-            relation, query, positive, anchor, keys, objective, weight_BA=weight, anchor_sample_A=anchor_sample
+            relation,
+            query,
+            positive,
+            anchor,
+            keys,
+            objective,
+            weight_BA=weight,
+            anchor_sample_A=anchor_sample,
+            kernel=self.config.kernel,
         )
         return contrast.mi_bound.log() + math.log(self.num_samples)
 

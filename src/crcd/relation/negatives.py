@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -42,14 +43,16 @@ class Negatives:
 
     def count(self, batch: int, anchor_sample_A: Tensor | None, anchors: int) -> Tensor:
         """Usable negatives of every pair, float, [B, A]."""
-        dtype = self.rows.dtype
         usable_BK = self.rows.new_ones(batch, len(self))
         if self.excluded_BK is not None:
-            usable_BK = (~self.excluded_BK).to(dtype)
+            usable_BK = (~self.excluded_BK).to(self.rows.dtype)
         count_BA = usable_BK.sum(dim=1, keepdim=True).repeat(1, anchors)
-        groups = [slice(0, batch)] if self.index_BK is None else [slice(i, i + 1) for i in range(batch)]
-        for group in groups:
-            is_anchor_bAK = self.is_anchor(anchor_sample_A, group)
-            if is_anchor_bAK is not None:
-                count_BA[group] -= usable_BK[group] @ is_anchor_bAK[0].to(dtype).T
-        return count_BA
+        if anchor_sample_A is None or self.sample is None:
+            return count_BA
+        sample_bK = self.sample[None] if self.index_BK is None else self.sample[self.index_BK]
+        sorted_A = anchor_sample_A.sort().values
+        place_bK = torch.searchsorted(sorted_A, sample_bK).clamp_max(anchors - 1)
+        is_anchor_bK = (sorted_A[place_bK] == sample_bK) & (sample_bK >= 0)
+        hits_BA = torch.zeros_like(count_BA)
+        hits_BA.scatter_add_(1, place_bK.expand(batch, -1), usable_BK * is_anchor_bK)
+        return count_BA - hits_BA[:, torch.searchsorted(sorted_A, anchor_sample_A)]
