@@ -29,7 +29,7 @@ def run(folder: Path, *words: str) -> dict[str, float]:
 
 def flags(changes: str) -> list[str]:
     """``a=1 b=2`` as words of the command line."""
-    return [word for change in changes.replace("recipe", "").split() for word in f"--{change}".split("=", 1)]
+    return [word for change in changes.split() if change != "recipe" for word in f"--{change}".split("=", 1)]
 
 
 def main() -> None:

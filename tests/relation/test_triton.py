@@ -8,13 +8,13 @@ import sys
 import pytest
 import torch
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+from crcd.errors import CrcdError
+from crcd.relation import Difference, Negatives, relation_contrast
+from relation_cases import case
+
 pytest.importorskip("triton", reason="Triton is not installed")
 
-from crcd.errors import CrcdError  # noqa: E402
-from crcd.relation import Difference, Negatives, relation_contrast  # noqa: E402
-from relation_cases import case  # noqa: E402
-
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 SHAPES = [(1, 1, 1, 2), (3, 5, 7, 3), (5, 17, 33, 16), (2, 70, 40, 20), (4, 4, 65, 130)]
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from crcd.errors import CrcdError, unknown
 from crcd.relation.kernels import oracle, streaming
+from crcd.relation.kernels.problem import Problem
 from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import Objective
 from crcd.relation.relations import Difference, Relation
@@ -73,13 +74,15 @@ def relation_contrast(
     run = _choose(kernel, relation, query_BD)
     with torch.autocast(query_BD.device.type, enabled=False):
         loss, loss_BA, positive_BA = run(
-            relation, query_BD, positive_BD, anchor_AD, negatives, weight_BA, count_BA, anchor_sample_A, objective
+            Problem(
+                relation, query_BD, positive_BD, anchor_AD, negatives, weight_BA, count_BA, anchor_sample_A, objective
+            )
         )
     bound = (weight_BA * objective.bound(loss_BA, positive_BA, count_BA)).sum()
     return Contrast(loss, bound.detach())
 
 
-def _choose(kernel: Kernel, relation: Relation, query_BD: Tensor) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
+def _choose(kernel: Kernel, relation: Relation, query_BD: Tensor) -> Callable[[Problem], tuple[Tensor, Tensor, Tensor]]:
     if kernel == "oracle":
         return oracle.contrast
     suits = isinstance(relation, Difference) and query_BD.dtype == torch.float32

@@ -14,7 +14,7 @@ from crcd.relation.contrast import Contrast, relation_contrast
 from crcd.relation.gradient import gradient_element
 from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import NCE, InfoNCE, Objective
-from crcd.relation.relations import DifferenceNetwork, Embedding, MLPNetwork, Relation
+from crcd.relation.relations import DifferenceNetwork, Embedding, MLPNetwork
 from crcd.relation.view import View
 
 
@@ -51,52 +51,28 @@ class _Direction(nn.Module):
     def forward(
         self, query: Tensor, positive: Tensor, anchor: Tensor, anchor_sample: Tensor, weight: Tensor, keys: Negatives
     ) -> Contrast:
-        relation: Relation = self.network()
-        objective: Objective = InfoNCE(self.config.temperature)
-        if self.config.objective == "nce":
-            if self.log_z is None:
-                log_z = self._first_log_z(relation, query, positive, anchor, anchor_sample, weight, keys)
-                if torch.isinf(log_z):
-                    return Contrast(query.sum() * 0, log_z.new_zeros(()))
-                self.log_z = log_z
-            objective = NCE(self.config.temperature, self.log_z, self.num_samples)
-        return relation_contrast(
-            relation,
-            query,
-            positive,
-            anchor,
-            keys,
-            objective,
-            weight_BA=weight,
-            anchor_sample_A=anchor_sample,
-            kernel=self.config.kernel,
-        )
+        def contrast(objective: Objective) -> Contrast:
+            return relation_contrast(
+                self.network(),
+                query,
+                positive,
+                anchor,
+                keys,
+                objective,
+                weight_BA=weight,
+                anchor_sample_A=anchor_sample,
+                kernel=self.config.kernel,
+            )
 
-    @torch.no_grad()
-    def _first_log_z(
-        self,
-        relation: Relation,
-        query: Tensor,
-        positive: Tensor,
-        anchor: Tensor,
-        anchor_sample: Tensor,
-        weight: Tensor,
-        keys: Negatives,
-    ) -> Tensor:
-        """log(N * mean of exp(cos / tau)), or -inf when the batch has no usable negative."""
-        objective = _SumOfExponentials(self.config.temperature)
-        contrast = relation_contrast(
-            relation,
-            query,
-            positive,
-            anchor,
-            keys,
-            objective,
-            weight_BA=weight,
-            anchor_sample_A=anchor_sample,
-            kernel=self.config.kernel,
-        )
-        return contrast.mi_bound.log() + math.log(self.num_samples)
+        if self.config.objective == "infonce":
+            return contrast(InfoNCE(self.config.temperature))
+        if self.log_z is None:
+            with torch.no_grad():
+                mean = contrast(_SumOfExponentials(self.config.temperature)).mi_bound
+            if mean == 0:  # the batch has no usable negative
+                return Contrast(query.sum() * 0, torch.zeros_like(mean))
+            self.log_z = mean.log() + math.log(self.num_samples)
+        return contrast(NCE(self.config.temperature, self.log_z, self.num_samples))
 
     def get_extra_state(self) -> Any:
         """Log Z."""

@@ -17,9 +17,12 @@ from crcd.train.material import Material
 from crcd.train.outcome import Outcome, describe_run, learner_entry, model_entry
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder, begin_folder
-from crcd.train.scratch import train_classifier
+from crcd.train.scratch import NAME, train_classifier
 from crcd.train.stop import StopSignal
 from crcd.train.teacher import Teacher
+
+UNTRAINED: dict[str, Any] = {"epochs": None, "seconds": 0.0}
+"""What a teacher that came with weights cost."""
 
 
 def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
@@ -56,7 +59,10 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
     for learner in learners:
         save_weights(learner.viewer.model, folder.weights(learner.name), metadata(config.student, material))
     teacher_entry = {**model_entry(config.teacher, model, material), "top1": scorer.teacher_top1}
-    teacher_entry |= _teacher_training(folder)
+    training = _teacher_training(folder)
+    teacher_entry |= (
+        {name: training["learners"][NAME][name] for name in ("epochs", "seconds")} if training else UNTRAINED
+    )
     summary = {
         **describe_run(config, material),
         "student_images": len(images),
@@ -65,7 +71,7 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
             learner.name: learner_entry(config.student, learner.viewer.model, learner.name, loop.history, material)
             for learner in learners
         },
-        "seconds": round(loop.seconds + teacher_entry["seconds"], 3),
+        "seconds": round(loop.seconds + (training["seconds"] if training else 0.0), 3),
     }
     folder.write_summary(summary)
     return Outcome(folder.path, summary)
@@ -100,9 +106,6 @@ def _trained_teacher(
 
 
 def _teacher_training(folder: RunFolder) -> dict[str, Any]:
-    """Epochs and seconds of the teacher's training; none where it came with weights."""
+    """Summary of the teacher's training; empty where it came with weights."""
     own = RunFolder(folder.path / "teacher")
-    if not own.summary.is_file():
-        return {"epochs": None, "seconds": 0.0}
-    summary = own.read_summary()
-    return {"epochs": summary["epochs"], "seconds": round(summary["seconds"], 3)}
+    return own.read_summary() if own.summary.is_file() else {}

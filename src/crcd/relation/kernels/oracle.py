@@ -7,24 +7,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from crcd.relation.negatives import Negatives
-from crcd.relation.objectives import InfoNCE, Objective
-from crcd.relation.relations import Relation, key_relations, query_relations
+from crcd.relation.kernels.problem import Problem
+from crcd.relation.objectives import InfoNCE
+from crcd.relation.relations import key_relations, query_relations
 
 
-def contrast(
-    relation: Relation,
-    query_BD: Tensor,
-    positive_BD: Tensor,
-    anchor_AD: Tensor,
-    negatives: Negatives,
-    weight_BA: Tensor,
-    count_BA: Tensor,
-    anchor_sample_A: Tensor | None,
-    objective: Objective,
-) -> tuple[Tensor, Tensor, Tensor]:
+def contrast(p: Problem) -> tuple[Tensor, Tensor, Tensor]:
     """See ``crcd.relation.contrast.relation_contrast``; returns (sum of weight * loss, loss_BA, positive cosine_BA)."""
-    positive_BD, anchor_AD, rows = positive_BD.detach(), anchor_AD.detach(), negatives.rows.detach()
+    query_BD, negatives, relation, objective = p.query_BD, p.negatives, p.relation, p.objective
+    positive_BD, anchor_AD, rows = p.positive_BD.detach(), p.anchor_AD.detach(), negatives.rows.detach()
     batch, anchors, k = len(query_BD), len(anchor_AD), len(negatives)
     negative_BKD = rows.expand(batch, -1, -1) if negatives.index_BK is None else rows[negatives.index_BK]
     key_BMD = torch.cat([positive_BD[:, None], negative_BKD], dim=1)
@@ -32,7 +23,7 @@ def contrast(
     usable_BAK = torch.ones(batch, anchors, k, dtype=torch.bool, device=rows.device)
     if negatives.excluded_BK is not None:
         usable_BAK &= ~negatives.excluded_BK[:, None]
-    is_anchor_BAK = negatives.is_anchor(anchor_sample_A, slice(0, batch))
+    is_anchor_BAK = negatives.is_anchor(p.anchor_sample_A, slice(0, batch))
     if is_anchor_BAK is not None:
         usable_BAK &= ~is_anchor_BAK
 
@@ -44,6 +35,6 @@ def contrast(
         logit_BAM = torch.cat([positive_BA[..., None], negative_BAK.masked_fill(~usable_BAK, -torch.inf)], dim=-1)
         loss_BA = -F.log_softmax(logit_BAM / objective.temperature, dim=-1)[..., 0]
     else:
-        log_odds_BAK = objective.log_odds(negative_BAK, count_BA[..., None]).masked_fill(~usable_BAK, -torch.inf)
-        loss_BA = F.softplus(-objective.log_odds(positive_BA, count_BA)) + F.softplus(log_odds_BAK).sum(dim=-1)
-    return (weight_BA * loss_BA).sum(), loss_BA.detach(), positive_BA.detach()
+        log_odds_BAK = objective.log_odds(negative_BAK, p.count_BA[..., None]).masked_fill(~usable_BAK, -torch.inf)
+        loss_BA = F.softplus(-objective.log_odds(positive_BA, p.count_BA)) + F.softplus(log_odds_BAK).sum(dim=-1)
+    return (p.weight_BA * loss_BA).sum(), loss_BA.detach(), positive_BA.detach()

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from crcd.relation.kernels.difference import Geometry, Sums
 from crcd.relation.kernels.pairs import MAX_LOG_ODDS, factor, pair_terms, with_gradients
+from crcd.relation.kernels.problem import Problem
 from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import InfoNCE, Objective
 from crcd.relation.relations import (
@@ -21,70 +22,46 @@ from crcd.relation.relations import (
     MIN_NORM,
     MLP,
     Difference,
-    Relation,
     key_relations,
     query_relations,
 )
 
 MASKED = 1e25  # far enough that exp(-MASKED) is 0, near enough that no product with it overflows in float32
 
-BLOCK = 2**19  # cosines at work at once: big enough that starting an operation costs little beside doing it
+BLOCK = 2**19  # cosines at work at once: starting an operation costs little beside doing it, memory stays small
 
 
-def contrast(
-    relation: Relation,
-    query_BD: Tensor,
-    positive_BD: Tensor,
-    anchor_AD: Tensor,
-    negatives: Negatives,
-    weight_BA: Tensor,
-    count_BA: Tensor,
-    anchor_sample_A: Tensor | None,
-    objective: Objective,
-) -> tuple[Tensor, Tensor, Tensor]:
+def contrast(p: Problem) -> tuple[Tensor, Tensor, Tensor]:
     """See ``crcd.relation.contrast.relation_contrast``; returns (sum of weight * loss, loss_BA, positive cosine_BA)."""
-    arguments = (positive_BD.detach(), anchor_AD.detach(), negatives, weight_BA, count_BA, anchor_sample_A, objective)
-    if isinstance(relation, Difference):
-        return _difference(query_BD, *arguments)
-    return _mlp(relation, query_BD, *arguments)
+    return _difference(p) if isinstance(p.relation, Difference) else _mlp(p, p.relation)
 
 
-def _block(
-    objective: Objective, logit: Tensor, count: Tensor, out: Tensor, scratch: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def _block(objective: Objective, logit: Tensor, count: Tensor, out: Tensor, scratch: Tensor) -> tuple[Tensor, Tensor]:
     """E (into ``out``) of a block of cos / tau with keys last, and the sums of E and of the negatives' own loss."""
     if isinstance(objective, InfoNCE):
         e = torch.exp(logit, out=out)
-        return e, e.sum(dim=-1), e.new_zeros(())
+        return e.sum(dim=-1), e.new_zeros(())
     torch.sub(logit, objective.offset(count)[..., None], out=out)
     odds = out.clamp_(max=MAX_LOG_ODDS).exp_()
     odds_plus_1 = torch.add(odds, 1, out=scratch)
     e = odds.div_(odds_plus_1)  # sigmoid
-    return e, e.sum(dim=-1), odds_plus_1.log_().sum(dim=-1)
+    return e.sum(dim=-1), odds_plus_1.log_().sum(dim=-1)
 
 
-def _difference(
-    query_BD: Tensor,
-    positive_BD: Tensor,
-    anchor_AD: Tensor,
-    negatives: Negatives,
-    weight_BA: Tensor,
-    count_BA: Tensor,
-    anchor_sample_A: Tensor | None,
-    objective: Objective,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _difference(p: Problem) -> tuple[Tensor, Tensor, Tensor]:
+    negatives, objective, weight_BA, count_BA = p.negatives, p.objective, p.weight_BA, p.count_BA
     with torch.no_grad():
-        g = Geometry.of(query_BD, positive_BD, anchor_AD)
+        g = Geometry.of(p.query_BD, p.positive_BD, p.anchor_AD)
         scale_BA = g.inverse_m_BA / objective.temperature
         e_BA, negative_loss_BA, turn_BA, pull_BA = (torch.zeros_like(g.positive_BA) for _ in range(4))
         push_BD = torch.zeros_like(g.s_BD)
         buffers = torch.empty(3, max(BLOCK, len(negatives)), dtype=g.s_BD.dtype, device=g.s_BD.device)
-        for block in _difference_blocks(g, negatives, anchor_sample_A, push_BD):
+        for block in _difference_blocks(g, negatives, p.anchor_sample_A, push_BD):
             pairs, shape = (block.samples, block.anchors), (*block.s_dot_t_bK.shape[:1], *block.shift_baK.shape[1:])
             logit_baK, e_baK, scratch_baK = (buffer[: math.prod(shape)].view(shape) for buffer in buffers)
             torch.sub(block.s_dot_t_bK[:, None], g.s_dot_a_BA[pairs][..., None], out=e_baK)
             torch.addcmul(block.shift_baK, e_baK, block.inverse_n_baK, out=logit_baK).mul_(scale_BA[pairs][..., None])
-            _, e_ba, negative_loss_BA[pairs] = _block(objective, logit_baK, count_BA[pairs], e_baK, scratch_baK)
+            e_ba, negative_loss_BA[pairs] = _block(objective, logit_baK, count_BA[pairs], e_baK, scratch_baK)
             factor_ba = factor(objective, e_ba, g.positive_BA[pairs], weight_BA[pairs]).mul_(g.inverse_m_BA[pairs])
             e_BA[pairs] = e_ba
             turn_BA[pairs] = logit_baK.mul_(e_baK).sum(dim=-1)
@@ -93,7 +70,7 @@ def _difference(
         sums = Sums(e_BA, negative_loss_BA, turn_BA, pull_BA, push_BD)
         loss_BA, gradient_BD = g.finish(sums, objective, weight_BA, count_BA)
         loss = (weight_BA * loss_BA).sum()
-    return with_gradients(loss, [(query_BD, gradient_BD)]), loss_BA, g.positive_BA
+    return with_gradients(loss, [(p.query_BD, gradient_BD)]), loss_BA, g.positive_BA
 
 
 class _DifferenceBlock(NamedTuple):
@@ -121,7 +98,7 @@ def _slices(total: int, size: int) -> list[slice]:
 def _difference_blocks(
     g: Geometry, negatives: Negatives, anchor_sample_A: Tensor | None, push_BD: Tensor
 ) -> Iterator[_DifferenceBlock]:
-    """Blocks that fit the cache; what they leave in ``push_bK`` is carried on to ``push_BD``.
+    """Blocks of about BLOCK cosines; what they leave in ``push_bK`` is carried on to ``push_BD``.
 
     Shared negatives: anchors outside, so that a_j.t_k and n_jk are made once. Own negatives: samples outside, so that
     t_k is gathered once.
@@ -166,17 +143,9 @@ def _difference_blocks(
         push_BD[samples] += (push_bK[:, None] @ t_bKD)[:, 0]
 
 
-def _mlp(
-    relation: MLP,
-    query_BD: Tensor,
-    positive_BD: Tensor,
-    anchor_AD: Tensor,
-    negatives: Negatives,
-    weight_BA: Tensor,
-    count_BA: Tensor,
-    anchor_sample_A: Tensor | None,
-    objective: Objective,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _mlp(p: Problem, relation: MLP) -> tuple[Tensor, Tensor, Tensor]:
+    query_BD, positive_BD, anchor_AD = p.query_BD, p.positive_BD.detach(), p.anchor_AD.detach()
+    negatives, objective, weight_BA, count_BA = p.negatives, p.objective, p.weight_BA, p.count_BA
     query_BAE = query_relations(relation, anchor_AD, query_BD)
     key_BAE = key_relations(relation, anchor_AD, positive_BD[:, None])[:, :, 0]
     with torch.no_grad():
@@ -192,7 +161,7 @@ def _mlp(
             rows_KD = negatives.rows if negatives.index_BK is None else negatives.rows[negatives.index_BK[group.start]]
             sample_KH = rows_KD @ relation.key_v.T
             d_sample_KH = torch.zeros_like(sample_KH)
-            is_anchor_bAK = negatives.is_anchor(anchor_sample_A, group)
+            is_anchor_bAK = negatives.is_anchor(p.anchor_sample_A, group)
             for j in range(len(anchor_AD)):
                 hidden_KH = F.relu(anchor_AH[j] - sample_KH)
                 out_KE = hidden_KH @ relation.key_w.T
@@ -204,9 +173,8 @@ def _mlp(
                 if is_anchor_bAK is not None:
                     logit_bK.masked_fill_(is_anchor_bAK[:, j], -MASKED)
                 pair = (group, j)
-                e_bK, sum_e_b, negative_loss_b = _block(
-                    objective, logit_bK, count_BA[pair], torch.empty_like(logit_bK), torch.empty_like(logit_bK)
-                )
+                e_bK, scratch_bK = torch.empty_like(logit_bK), torch.empty_like(logit_bK)
+                sum_e_b, negative_loss_b = _block(objective, logit_bK, count_BA[pair], e_bK, scratch_bK)
                 loss_BA[pair], pull_BA[pair] = pair_terms(
                     objective, sum_e_b, negative_loss_b, positive_BA[pair], count_BA[pair], weight_BA[pair]
                 )

@@ -16,9 +16,9 @@ from torch import Tensor
 from crcd.errors import CrcdError
 from crcd.relation.kernels.difference import Geometry, Sums
 from crcd.relation.kernels.pairs import MAX_LOG_ODDS, with_gradients
-from crcd.relation.negatives import Negatives
-from crcd.relation.objectives import InfoNCE, Objective
-from crcd.relation.relations import MIN_DISTANCE, Relation
+from crcd.relation.kernels.problem import Problem
+from crcd.relation.objectives import InfoNCE
+from crcd.relation.relations import MIN_DISTANCE
 
 ANCHORS, NEGATIVES = 64, 32
 """Sizes of a tile."""
@@ -134,40 +134,24 @@ def _difference_kernel(  # type: ignore[no-untyped-def]
     tl.store(sums_ptr + 3 * pairs + pair, pull, mask=j_ok)
 
 
-def contrast(
-    relation: Relation,
-    query_BD: Tensor,
-    positive_BD: Tensor,
-    anchor_AD: Tensor,
-    negatives: Negatives,
-    weight_BA: Tensor,
-    count_BA: Tensor,
-    anchor_sample_A: Tensor | None,
-    objective: Objective,
-) -> tuple[Tensor, Tensor, Tensor]:
+def contrast(p: Problem) -> tuple[Tensor, Tensor, Tensor]:
     """See ``crcd.relation.contrast.relation_contrast``; returns (sum of weight * loss, loss_BA, positive cosine_BA).
 
     Raises:
         CrcdError: the elements do not lie on a CUDA device (Triton's interpreter takes them anywhere).
     """
-    if not query_BD.is_cuda and not triton.knobs.runtime.interpret:
+    if not p.query_BD.is_cuda and not triton.knobs.runtime.interpret:
         raise CrcdError("the triton kernel needs elements on a CUDA device: use kernel='auto'")
     with torch.no_grad():
-        geometry = Geometry.of(query_BD, positive_BD.detach(), anchor_AD.detach())
-        sums = _sum(geometry, negatives, weight_BA, count_BA, anchor_sample_A, objective)
-        loss_BA, gradient_BD = geometry.finish(sums, objective, weight_BA, count_BA)
-        loss = (weight_BA * loss_BA).sum()
-    return with_gradients(loss, [(query_BD, gradient_BD)]), loss_BA, geometry.positive_BA
+        geometry = Geometry.of(p.query_BD, p.positive_BD, p.anchor_AD)
+        sums = _sum(geometry, p)
+        loss_BA, gradient_BD = geometry.finish(sums, p.objective, p.weight_BA, p.count_BA)
+        loss = (p.weight_BA * loss_BA).sum()
+    return with_gradients(loss, [(p.query_BD, gradient_BD)]), loss_BA, geometry.positive_BA
 
 
-def _sum(
-    geometry: Geometry,
-    negatives: Negatives,
-    weight_BA: Tensor,
-    count_BA: Tensor,
-    anchor_sample_A: Tensor | None,
-    objective: Objective,
-) -> Sums:
+def _sum(geometry: Geometry, p: Problem) -> Sums:
+    negatives, objective, anchor_sample_A = p.negatives, p.objective, p.anchor_sample_A
     (batch, dim), anchors = geometry.s_BD.shape, len(geometry.a_AD)
     block_a = min(ANCHORS, max(SMALLEST, triton.next_power_of_2(anchors)))
     tiles = triton.cdiv(anchors, block_a)
@@ -176,13 +160,13 @@ def _sum(
     excluded_BK = None if negatives.excluded_BK is None else negatives.excluded_BK.to(torch.int8)
     masks_anchors = anchor_sample_A is not None and negatives.sample is not None
     infonce = isinstance(objective, InfoNCE)
-    offset_BA = None if isinstance(objective, InfoNCE) else objective.offset(count_BA).to(geometry.s_BD.dtype)
+    offset_BA = None if isinstance(objective, InfoNCE) else objective.offset(p.count_BA).to(geometry.s_BD.dtype)
     launch: Any = _difference_kernel[(batch, tiles)]
     launch(
         *_contiguous(geometry.s_BD, geometry.a_AD, negatives.rows.detach(), geometry.centre_D),
         *_contiguous(negatives.index_BK, excluded_BK, negatives.sample, anchor_sample_A),
         *_contiguous(geometry.square_A, geometry.s_dot_a_BA, geometry.inverse_m_BA, geometry.positive_BA),
-        *_contiguous(weight_BA, offset_BA, sums_4BA, push_TBD),
+        *_contiguous(p.weight_BA, offset_BA, sums_4BA, push_TBD),
         batch,
         anchors,
         len(negatives),
