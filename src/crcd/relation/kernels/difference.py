@@ -17,11 +17,15 @@ cost three digits; take the oracle, or float64, for such.
 from dataclasses import dataclass
 from typing import Self
 
+import torch
 from torch import Tensor
 
 from crcd.relation.kernels.pairs import factor, pair_terms
 from crcd.relation.objectives import Objective
 from crcd.relation.relations import MIN_DISTANCE
+
+MASKED = 1e25
+"""Far enough that exp(-MASKED) is 0, near enough that no product with it overflows in float32."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,24 @@ class Geometry:
         return cls(
             centre_D, s_BD, t_BD, a_AD, square_A, s_dot_a_BA, inverse_m_BA, inverse_n_BA, clamped_BA, positive_BA
         )
+
+    def keys(self, t_bKD: Tensor, anchors: slice, is_anchor_bAK: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(|a_j|^2 - a_j.t_k) / n_jk, at -MASKED where key k is anchor j, and 1 / n_jk, both [b, a, K].
+
+        Args:
+            t_bKD: centred keys, [K, D] for one set (b = 1), or a set for each of b samples.
+            anchors: those that are asked for.
+            is_anchor_bAK: True where a key is an anchor; None for nowhere.
+        """
+        a_dot_t_baK = self.a_AD[anchors] @ t_bKD.reshape(-1, *t_bKD.shape[-2:]).mT
+        t2_b1K = torch.linalg.vector_norm(t_bKD, dim=-1).square().reshape(-1, 1, t_bKD.shape[-2])
+        square_a1 = self.square_A[anchors, None]
+        inverse_n_baK = torch.sub(t2_b1K, a_dot_t_baK, alpha=2).add_(square_a1)
+        inverse_n_baK.clamp_(min=MIN_DISTANCE**2).rsqrt_()
+        shift_baK = a_dot_t_baK.sub_(square_a1).neg_().mul_(inverse_n_baK)
+        if is_anchor_bAK is not None:
+            shift_baK.masked_fill_(is_anchor_bAK[:, anchors], -MASKED)
+        return shift_baK, inverse_n_baK
 
     def finish(self, sums: Sums, objective: Objective, weight_BA: Tensor, count_BA: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of every pair, and the gradient of the weighted sum at the queries, [B, D]."""

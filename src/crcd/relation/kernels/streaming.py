@@ -12,21 +12,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from crcd.relation.kernels.difference import Geometry, Sums
+from crcd.relation.kernels.difference import MASKED, Geometry, Sums
 from crcd.relation.kernels.pairs import MAX_LOG_ODDS, factor, pair_terms, with_gradients
 from crcd.relation.kernels.problem import Problem
 from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import InfoNCE, Objective
 from crcd.relation.relations import (
-    MIN_DISTANCE,
     MIN_NORM,
     MLP,
     Difference,
     key_relations,
     query_relations,
 )
-
-MASKED = 1e25  # far enough that exp(-MASKED) is 0, near enough that no product with it overflows in float32
 
 BLOCK = 2**19  # cosines at work at once: starting an operation costs little beside doing it, memory stays small
 
@@ -104,17 +101,6 @@ def _difference_blocks(
     t_k is gathered once.
     """
 
-    def keys(anchors: slice, t: Tensor, is_anchor_bAK: Tensor | None) -> tuple[Tensor, Tensor]:
-        a_dot_t_baK = g.a_AD[anchors] @ t.reshape(-1, *t.shape[-2:]).mT
-        t2_b1K = torch.linalg.vector_norm(t, dim=-1).square().reshape(-1, 1, t.shape[-2])
-        square_a1 = g.square_A[anchors, None]
-        inverse_n_baK = torch.sub(t2_b1K, a_dot_t_baK, alpha=2).add_(square_a1)
-        inverse_n_baK.clamp_(min=MIN_DISTANCE**2).rsqrt_()
-        shift_baK = a_dot_t_baK.sub_(square_a1).neg_().mul_(inverse_n_baK)
-        if is_anchor_bAK is not None:
-            shift_baK.masked_fill_(is_anchor_bAK[:, anchors], -MASKED)
-        return shift_baK, inverse_n_baK
-
     def exclude(s_dot_t_bK: Tensor, samples: slice) -> Tensor:
         excluded_BK = negatives.excluded_BK
         return s_dot_t_bK if excluded_BK is None else s_dot_t_bK.masked_fill_(excluded_BK[samples], -MASKED)
@@ -128,7 +114,7 @@ def _difference_blocks(
         push_BK = torch.zeros_like(s_dot_t_BK)
         is_anchor_1AK = negatives.is_anchor(anchor_sample_A, slice(0, batch))
         for anchors in tiles:
-            shared = keys(anchors, t_KD, is_anchor_1AK)
+            shared = g.keys(t_KD, anchors, is_anchor_1AK)
             for samples in chunks:
                 yield _DifferenceBlock(samples, anchors, s_dot_t_BK[samples], *shared, push_BK[samples])
         push_BD += push_BK @ t_KD
@@ -139,7 +125,7 @@ def _difference_blocks(
         push_bK = torch.zeros_like(s_dot_t_bK)
         is_anchor_bAK = negatives.is_anchor(anchor_sample_A, samples)
         for anchors in tiles:
-            yield _DifferenceBlock(samples, anchors, s_dot_t_bK, *keys(anchors, t_bKD, is_anchor_bAK), push_bK)
+            yield _DifferenceBlock(samples, anchors, s_dot_t_bK, *g.keys(t_bKD, anchors, is_anchor_bAK), push_bK)
         push_BD[samples] += (push_bK[:, None] @ t_bKD)[:, 0]
 
 
