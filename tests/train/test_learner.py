@@ -43,7 +43,7 @@ def test_step_descends_ce_plus_weighted_method_loss(batch, view):
     (ce + 0.5 * 0.7 * kd).backward()
     expected = [parameter - 0.1 * parameter.grad for parameter in model.parameters()]
     learner.schedule(0.1, 0.5)
-    learner.step(batch, view)
+    learner.step(batch, lambda: view)
     torch.testing.assert_close(list(learner.viewer.model.parameters()), expected, atol=1e-6, rtol=1e-5)
     means = learner.totals.means()
     assert means["ce"] == pytest.approx(ce.item(), rel=1e-5)
@@ -62,11 +62,11 @@ def test_without_a_teacher_the_method_rests(batch):
 
 def test_state_goes_on_to_the_bit(batch, view):
     learner, other = make_learner(KD(KDConfig())), make_learner(KD(KDConfig()))
-    learner.step(batch, view)
+    learner.step(batch, lambda: view)
     other.load_state_dict(deepcopy(learner.state_dict()))
     for each in (learner, other):
         each.schedule(0.1, 1.0)
-        each.step(batch, view)
+        each.step(batch, lambda: view)
     assert other.totals.means() == learner.totals.means()
     for one, two in zip(learner.viewer.parameters(), other.viewer.parameters(), strict=True):
         assert torch.equal(one, two)

@@ -18,7 +18,10 @@ WARM_UP = 3
 
 
 class CapturedStep(Step):
-    """The same step, captured after a few eager ones and replayed from then on; learners are parallel branches.
+    """The same step, captured after a few eager ones and replayed from then on.
+
+    The teacher and each learner are parallel branches: students are read while the teacher is, and their methods wait
+    for its view.
 
     What changes from step to step lies in tensors whose memory stays: the batch's inputs are copied into those of
     the captured step, rate and weight into the learners'. When distillation begins or ends, the step is captured anew.
@@ -33,7 +36,7 @@ class CapturedStep(Step):
     def __init__(self, loader: Loader, guide: Guide | None, learners: Sequence[Learner]) -> None:
         super().__init__(loader, guide, learners)
         self._trunk = torch.cuda.Stream(loader.device)
-        self._branches = [torch.cuda.Stream(loader.device) for _ in learners]
+        self._teacher, *self._branches = [torch.cuda.Stream(loader.device) for _ in [guide, *learners]]
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: Inputs | None = None
         self._distilling: bool | None = None
@@ -55,16 +58,26 @@ class CapturedStep(Step):
         else:
             super().run(inputs, distilling=distilling)
 
-    def teach(self, batch: Batch, view: View | None) -> None:
-        if not self._capturable or len(self.learners) == 1:
-            super().teach(batch, view)
+    def teach(self, batch: Batch, guide: Guide | None) -> None:
+        if not self._capturable:
+            super().teach(batch, guide)
             return
         trunk = torch.cuda.current_stream()
-        for learner, branch in zip(self.learners, self._branches, strict=True):
+        branches = [self._teacher, *self._branches]
+        for branch in branches:
             branch.wait_stream(trunk)
+        with torch.cuda.stream(self._teacher):
+            view = None if guide is None else guide(batch)
+
+        def after_teacher() -> View:
+            assert view is not None
+            torch.cuda.current_stream().wait_stream(self._teacher)
+            return view
+
+        for learner, branch in zip(self.learners, self._branches, strict=True):
             with torch.cuda.stream(branch):
-                learner.step(batch, view)
-        for branch in self._branches:
+                learner.step(batch, None if view is None else after_teacher)
+        for branch in branches:
             trunk.wait_stream(branch)
 
     def _capture(self, inputs: Inputs, distilling: bool) -> None:

@@ -1,5 +1,6 @@
 """One student, its method and its optimiser."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -68,12 +69,12 @@ class Learner:
         self.learning_rate.fill_(learning_rate)
         self.weight.fill_(weight)
 
-    def step(self, batch: Batch, teacher: View | None) -> None:
+    def step(self, batch: Batch, teacher: Callable[[], View] | None) -> None:
         """Learn from one batch and add the loss and its parts to the epoch's totals.
 
         Args:
             batch: images, classes and indices.
-            teacher: the teacher's view of the batch; None where the method rests.
+            teacher: gives the teacher's view of the batch, when the student's is made; None where the method rests.
         """
         self.viewer.train()
         with self.watch.running(), self.stream.active():
@@ -83,12 +84,12 @@ class Learner:
             self.optimizer.step()
             self.totals.add(parts)
 
-    def _loss(self, batch: Batch, teacher: View | None) -> tuple[Tensor, dict[str, Tensor]]:
+    def _loss(self, batch: Batch, teacher: Callable[[], View] | None) -> tuple[Tensor, dict[str, Tensor]]:
         student = self.read(batch.image)
         ce = cross_entropy(student.logits, batch.target)
         if self.method is None or teacher is None:
             return ce, {"loss": ce.detach(), "ce": ce.detach()}
-        terms = self.method(student, teacher, batch)
+        terms = self.method(student, teacher(), batch)
         loss = self.method.ce_weight * ce + self.weight * terms["loss"]
         return loss, terms | {"loss": loss.detach(), "ce": ce.detach()}
 

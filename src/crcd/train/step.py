@@ -38,10 +38,10 @@ class Step:
 
     def run(self, inputs: Inputs, *, distilling: bool) -> None:
         """The step under the learners' present schedule."""
-        batch = self.loader.batch(inputs)
-        self.teach(batch, self.guide(batch) if self.guide is not None and distilling else None)
+        self.teach(self.loader.batch(inputs), self.guide if distilling else None)
 
-    def teach(self, batch: Batch, view: View | None) -> None:
-        """All learners learn from a batch, one after the other."""
+    def teach(self, batch: Batch, guide: Guide | None) -> None:
+        """All learners learn from a batch, one after the other, under one view of the teacher."""
+        view = None if guide is None else guide(batch)
         for learner in self.learners:
-            learner.step(batch, view)
+            learner.step(batch, None if view is None else lambda: view)
