@@ -22,6 +22,7 @@ from torch.optim import SGD
 from crcd.data import Batch
 from crcd.methods.crcd import CRCD, CRCDConfig
 from crcd.models import Viewer, create_model
+from crcd.train.options import ComputeOptions
 from crcd.train.teacher import Teacher
 from loss import machine
 
@@ -32,11 +33,11 @@ def step(batch_size: int, negatives: int) -> Callable[[], dict[str, float]]:
     """A training step that gives the milliseconds of its parts."""
     torch.manual_seed(0)
     labels_N = torch.arange(NUM_SAMPLES) % NUM_CLASSES
-    teacher = Teacher(create_model("resnet56", NUM_CLASSES, 3), torch.device("cpu"))
+    teacher = Teacher(create_model("resnet56", NUM_CLASSES, 3), torch.device("cpu"), ComputeOptions())
     student = Viewer(create_model("resnet20", NUM_CLASSES, 3)).to(memory_format=torch.channels_last)
     example = torch.zeros(2, 3, 32, 32)
     config = CRCDConfig(negatives=negatives)
-    method = CRCD.build(config, student.eval()(example), teacher(example), labels_N)
+    method = CRCD.build(config, student.eval()(example), teacher.viewer(example), labels_N)
     optimizer = SGD([*student.parameters(), *method.parameters()], lr=1e-3, momentum=0.9, weight_decay=5e-4)
     student.train()
 
@@ -54,7 +55,7 @@ def step(batch_size: int, negatives: int) -> Callable[[], dict[str, float]]:
         batch = Batch(image, labels_N[index_B], index_B)
         optimizer.zero_grad(set_to_none=True)
         with part("teacher"):
-            teacher_view = teacher(batch.image)
+            teacher_view = teacher(batch)
         with part("student"):
             student_view = student(batch.image)
             outputs = [student_view.logits, student_view.feature]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from crcd.data import FolderImages, HorizontalFlip, Images, Loader, PadCrop, TensorImages
+from crcd.data import CropFlip, FolderImages, Images, Loader, TensorImages
 from crcd.errors import CrcdError
 
 CPU = torch.device("cpu")
@@ -21,11 +21,17 @@ def images(n: int = 23) -> TensorImages:
 
 
 def loader(
-    batch_size: int = 5, *, train: bool = True, seed: int = 0, source: Images | None = None, workers: int = 0
+    batch_size: int = 5,
+    *,
+    train: bool = True,
+    seed: int = 0,
+    source: Images | None = None,
+    workers: int = 0,
+    pool: int | None = None,
 ) -> Loader:
     return Loader(
-        source or images(), batch_size, augment=[PadCrop(2), HorizontalFlip()], mean=(0.1, 0.2, 0.3),
-        std=(0.4, 0.5, 0.6), device=CPU, seed=seed, train=train, workers=workers,
+        source or images(), batch_size, augment=CropFlip(2), mean=(0.1, 0.2, 0.3),
+        std=(0.4, 0.5, 0.6), device=CPU, seed=seed, train=train, workers=workers, pool=pool,
     )  # fmt: skip
 
 
@@ -47,6 +53,18 @@ def test_each_image_has_a_crop_and_flip_of_its_own():
             image_NCHW[batch.index] = batch.image
     assert torch.equal(shown[4], shown[10])
     assert len(shown[4].unique(dim=0)) > 10
+
+
+def test_a_pool_shows_each_image_in_its_few_augmentations_whatever_the_seed():
+    one = TensorImages(images(1).image_NCHW.expand(20, -1, -1, -1), torch.zeros(20, dtype=torch.long))
+    shown: dict[tuple[int, int], torch.Tensor] = {}
+    for seed, epoch in ((0, 0), (0, 1), (0, 2), (7, 0), (7, 1)):
+        for batch in loader(5, source=one, pool=2, seed=seed).epoch(epoch):
+            assert batch.pool_view is not None
+            for view, index, image in zip(batch.pool_view.tolist(), batch.index.tolist(), batch.image, strict=True):
+                assert torch.equal(shown.setdefault((view, index), image), image)
+    assert {view for view, _ in shown} == {0, 1}
+    assert len(torch.stack(list(shown.values())).unique(dim=0)) > 10
 
 
 @settings(max_examples=25, deadline=None)

@@ -32,7 +32,7 @@ def results(folder):
     summary = json.loads((folder / "summary.json").read_text())
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     for entry in (summary, summary["teacher"], *summary["learners"].values(), *lines):
-        for name in ("seconds", "images_per_second"):
+        for name in ("seconds", "step_seconds", "images_per_second"):
             entry.pop(name, None)
     weights = {path.name: load_file(path) for path in folder.glob("*.safetensors")}
     bits = {file: {name: tensor.numpy().tobytes() for name, tensor in state.items()} for file, state in weights.items()}

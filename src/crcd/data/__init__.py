@@ -1,19 +1,19 @@
 """Data sets by name or folder, and their batches on the device."""
 
-from crcd.data.augment import HorizontalFlip, PadCrop
+from crcd.data.augment import CropFlip
 from crcd.data.batch import Batch
 from crcd.data.dataset import DataSet, FolderImages, Images, TensorImages, check_labels, split, subset
-from crcd.data.loader import Loader
+from crcd.data.loader import Inputs, Loader
 from crcd.data.registry import dataset_names, default_recipe, load_dataset
 
 __all__ = [
     "Batch",
+    "CropFlip",
     "DataSet",
     "FolderImages",
-    "HorizontalFlip",
     "Images",
+    "Inputs",
     "Loader",
-    "PadCrop",
     "TensorImages",
     "check_labels",
     "dataset_names",

@@ -13,8 +13,10 @@ class Batch:
         image: normalised float images, [B, C, H, W].
         target: class numbers, int64, [B].
         index: each sample's number within its training set, 0 to N - 1, int64, [B].
+        pool_view: which augmentation of a fixed pool each image shows, int64, [B]; None where there is no pool.
     """
 
     image: Tensor
     target: Tensor
     index: Tensor
+    pool_view: Tensor | None = None

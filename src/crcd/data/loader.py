@@ -1,17 +1,47 @@
 """Batches of a data set, in an order and with augmentations that depend on seed and epoch alone."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from crcd.data.augment import Augmentation
+from crcd.data.augment import CropFlip
 from crcd.data.batch import Batch
 from crcd.data.dataset import FolderImages, Images, TensorImages
 from crcd.data.decode import CorruptImageError
 from crcd.errors import CrcdError
+
+POOL_SEED = 0
+"""Of a fixed pool of augmentations, whatever the run's seed is: runs of several seeds share a teacher's cache."""
+
+
+class Inputs(NamedTuple):
+    """What one batch is made from, on the device; ``Loader.batch`` is a pure function of it.
+
+    Attributes:
+        index_B: sample numbers.
+        pixels_BCHW: decoded files; None where the images lie in memory, to be gathered by number.
+        parameters_B3: of the augmentation; None without one.
+        pool_view_B: which of the pool's augmentations each sample shows; None without a pool.
+    """
+
+    index_B: Tensor
+    pixels_BCHW: Tensor | None
+    parameters_B3: Tensor | None
+    pool_view_B: Tensor | None
+
+    def clone(self) -> "Inputs":
+        """The same in memory of its own."""
+        return Inputs._make(None if tensor is None else tensor.clone() for tensor in self)
+
+    def copy_(self, other: "Inputs") -> None:
+        """Take over another batch's, in this one's memory."""
+        for own, new in zip(self, other, strict=True):
+            if own is not None and new is not None:
+                own.copy_(new, non_blocking=True)
 
 
 class _Decoding(Dataset[Tensor | CorruptImageError]):
@@ -36,13 +66,15 @@ class Loader:
     Args:
         images: the images.
         batch_size: B.
-        augment: what is done to training images, in turn.
+        augment: what is done to training images; None for nothing.
         mean: of each channel, for pixels scaled to [0, 1].
         std: likewise.
         device: where the batches are made.
         seed: with the epoch it decides order and augmentation.
         train: training or scoring.
         workers: processes that decode files.
+        pool: number R of augmentations that each training image has, the same whatever the seed is; an epoch shows
+            each image in one of them, chosen at random. None draws a new augmentation every epoch.
 
     Raises:
         CrcdError: a training batch of fewer than two samples, or of more than there are.
@@ -53,13 +85,14 @@ class Loader:
         images: Images,
         batch_size: int,
         *,
-        augment: Sequence[Augmentation] | None,
+        augment: CropFlip | None,
         mean: tuple[float, ...],
         std: tuple[float, ...],
         device: torch.device,
         seed: int,
         train: bool,
         workers: int = 0,
+        pool: int | None = None,
     ) -> None:
         if train and batch_size < 2:
             raise CrcdError(f"batch size {batch_size}: relations and batch normalisation need two samples or more")
@@ -68,9 +101,14 @@ class Loader:
         self.images = images.to(device) if isinstance(images, TensorImages) else images
         self.labels_N = images.labels.to(device)
         self.batch_size, self.device, self.seed, self.train, self.workers = batch_size, device, seed, train, workers
-        self.augment = list(augment or ()) if train else []
+        self.augment = augment if train else None
         self.scale_C11 = (1 / (255 * torch.tensor(std)))[:, None, None].to(device)
         self.shift_C11 = (torch.tensor(mean) / torch.tensor(std))[:, None, None].to(device)
+        self.pool_RN3: Tensor | None = None
+        if pool is not None and self.augment is not None:
+            generator = torch.Generator().manual_seed(POOL_SEED)
+            n = len(images)
+            self.pool_RN3 = self.augment.draw(pool * n, generator).view(pool, n, -1).to(device)
 
     def __len__(self) -> int:
         """Steps an epoch."""
@@ -79,22 +117,45 @@ class Loader:
 
     def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from ``start_step`` on, the same whenever they are asked for."""
+        return map(self.batch, self.inputs(epoch, start_step))
+
+    def inputs(self, epoch: int, start_step: int = 0) -> Iterator[Inputs]:
+        """What those batches are made from. Nothing but the epoch's order and augmentations leaves the host."""
         mixed = np.random.SeedSequence([self.seed, epoch]).generate_state(1)
         generator = torch.Generator().manual_seed(int(mixed[0]))
         n = len(self.images)
         order_N = torch.randperm(n, generator=generator) if self.train else torch.arange(n)
-        drawn = [a.draw(n, generator).to(self.device) for a in self.augment]
+        parameters_N3 = pool_view_N = None
+        if self.pool_RN3 is not None:
+            pool_view_N = self._to_device(torch.randint(len(self.pool_RN3), (n,), generator=generator))
+        elif self.augment is not None:
+            parameters_N3 = self._to_device(self.augment.draw(n, generator))
         steps = slice(start_step, len(self))
-        chunks = order_N.to(self.device).split(self.batch_size)[steps]
+        decoded: Iterator[Tensor] | None = None
         if isinstance(self.images, FolderImages):
-            images = self._decoded(self.images, order_N.split(self.batch_size)[steps])
-        else:
-            images = map(self.images.fetch, chunks)
-        for index_B, image in zip(chunks, images, strict=True):
-            for augmentation, parameters_NP in zip(self.augment, drawn, strict=True):
-                image = augmentation.apply(image, parameters_NP[index_B])
-            image = torch.addcmul(-self.shift_C11, image.float(), self.scale_C11)
-            yield Batch(image.contiguous(memory_format=torch.channels_last), self.labels_N[index_B], index_B)
+            decoded = self._decoded(self.images, order_N.split(self.batch_size)[steps])
+        for index_B in self._to_device(order_N).split(self.batch_size)[steps]:
+            pool_view_B = None if pool_view_N is None else pool_view_N[index_B]
+            parameters_B3 = None if parameters_N3 is None else parameters_N3[index_B]
+            if self.pool_RN3 is not None:
+                parameters_B3 = self.pool_RN3[pool_view_B, index_B]
+            yield Inputs(index_B, None if decoded is None else next(decoded), parameters_B3, pool_view_B)
+
+    def batch(self, inputs: Inputs) -> Batch:
+        """One batch. All of it happens on the device, without waiting for it."""
+        index_B, image_BCHW, parameters_B3, pool_view_B = inputs
+        if image_BCHW is None:
+            image_BCHW = self.images.fetch(index_B)
+        if self.augment is not None and parameters_B3 is not None:
+            image_BCHW = self.augment.apply(image_BCHW, parameters_B3)
+        image = torch.addcmul(-self.shift_C11, image_BCHW.float(), self.scale_C11)
+        image = image.contiguous(memory_format=torch.channels_last)
+        return Batch(image, self.labels_N[index_B], index_B, pool_view_B)
+
+    def _to_device(self, drawn: Tensor) -> Tensor:
+        """A copy on the device that the host does not wait for."""
+        pinned = drawn.pin_memory() if self.device.type == "cuda" else drawn
+        return pinned.to(self.device, non_blocking=True)
 
     def _decoded(self, images: FolderImages, chunks: Sequence[Tensor]) -> Iterator[Tensor]:
         batches: DataLoader[Tensor | CorruptImageError] = DataLoader(

@@ -17,7 +17,7 @@ from crcd.train.material import Material
 from crcd.train.outcome import Outcome, describe_run, learner_entry, model_entry
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder, begin_folder
-from crcd.train.scratch import NAME, train_classifier
+from crcd.train.scratch import train_classifier
 from crcd.train.stop import StopSignal
 from crcd.train.teacher import Teacher
 
@@ -42,11 +42,12 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
         images = subset(images, config.student_images, config.seed)
     train = material.train_loader(images)
     model = _initial_teacher(config, material, folder)
-    build_learners(config, material, images, Teacher(model, device))  # mistakes show before a long teacher training
+    # Mistakes show here, before a teacher's long training.
+    build_learners(config, material, images, Teacher(model, device, config))
     if config.resume is None:
         folder.create(config)
     model = _trained_teacher(model, config, material, folder, stop, reporter)
-    teacher = Teacher(model, device)
+    teacher = Teacher(model, device, config)
     learners = build_learners(config, material, images, teacher)
     loader = material.score_loader()
     scorer = Scorer(lambda: loader.epoch(0), material.scored.labels, teacher.viewer.model)
@@ -60,9 +61,7 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
         save_weights(learner.viewer.model, folder.weights(learner.name), metadata(config.student, material))
     teacher_entry = {**model_entry(config.teacher, model, material), "top1": scorer.teacher_top1}
     training = _teacher_training(folder)
-    teacher_entry |= (
-        {name: training["learners"][NAME][name] for name in ("epochs", "seconds")} if training else UNTRAINED
-    )
+    teacher_entry |= {"epochs": training["epochs"], "seconds": training["step_seconds"]} if training else UNTRAINED
     summary = {
         **describe_run(config, material),
         "student_images": len(images),
@@ -71,6 +70,7 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
             learner.name: learner_entry(config.student, learner.viewer.model, learner.name, loop.history, material)
             for learner in learners
         },
+        "step_seconds": loop.step_seconds,
         "seconds": round(loop.seconds + (training["seconds"] if training else 0.0), 3),
     }
     folder.write_summary(summary)

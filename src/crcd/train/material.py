@@ -5,7 +5,7 @@ from typing import Self
 
 import torch
 
-from crcd.data import DataSet, HorizontalFlip, Images, Loader, PadCrop, load_dataset, split
+from crcd.data import CropFlip, DataSet, Images, Loader, load_dataset, split
 from crcd.train.options import DataOptions
 
 
@@ -48,15 +48,14 @@ class Material:
 
     def train_loader(self, images: Images) -> Loader:
         """Shuffled, augmented batches of the images."""
-        padding = [PadCrop(self.options.crop_padding)] if self.options.crop_padding else []
-        flip = [HorizontalFlip()] if self.options.flip else []
-        return self._loader(images, train=True, augment=[*padding, *flip])
+        augment = CropFlip(self.options.crop_padding, self.options.flip)
+        return self._loader(images, train=True, augment=augment)
 
     def score_loader(self) -> Loader:
         """The scored images in order."""
         return self._loader(self.scored, train=False, augment=None)
 
-    def _loader(self, images: Images, *, train: bool, augment: list[PadCrop | HorizontalFlip] | None) -> Loader:
+    def _loader(self, images: Images, *, train: bool, augment: CropFlip | None) -> Loader:
         return Loader(
             images,
             self.options.batch_size,
