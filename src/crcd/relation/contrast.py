@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from crcd.errors import CrcdError, unknown
-from crcd.relation.kernels import oracle, streaming
+from crcd.relation.kernels import native, oracle, streaming
 from crcd.relation.kernels.problem import Problem
 from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import Objective
 from crcd.relation.relations import Difference, Relation
 
-Kernel = Literal["auto", "oracle", "streaming", "triton"]
+Kernel = Literal["auto", "oracle", "streaming", "native", "triton"]
 
 
 class Contrast(NamedTuple):
@@ -55,11 +55,12 @@ def relation_contrast(
         objective: ``InfoNCE`` or ``NCE``.
         weight_BA: weight of each pair, 0 or more; None for 1. Pairs without a usable negative weigh nothing.
         anchor_sample_A: sample number of each anchor, so that negatives that equal it are left out.
-        kernel: ``"oracle"`` materialises every relation; ``"streaming"`` none; ``"triton"`` neither, in one pass on a
-            CUDA device, for the difference relation; ``"auto"`` takes the fastest of them that can run.
+        kernel: ``"oracle"`` materialises every relation; ``"streaming"`` none; ``"native"`` (C, on the CPU) and
+            ``"triton"`` (in one pass, on a CUDA device) neither, for the difference relation in float32; ``"auto"``
+            takes the fastest of them that can run.
 
     Raises:
-        CrcdError: no such kernel, or ``"triton"`` cannot run here.
+        CrcdError: no such kernel, or ``"native"`` or ``"triton"`` cannot run here.
 
     Returns:
         The mean over pairs, sum(w L) / sum(w), and the mutual-information bound. Both are 0 when all weights are.
@@ -94,4 +95,11 @@ def _choose(kernel: Kernel, relation: Relation, query_BD: Tensor) -> Callable[[P
         except ModuleNotFoundError as error:
             raise CrcdError("the triton kernel needs triton, which is not installed: use kernel='auto'") from error
         return triton.contrast
+    on_cpu = suits and query_BD.device.type == "cpu"
+    if kernel == "native" or (kernel == "auto" and on_cpu and native.available()):
+        if not on_cpu:
+            raise CrcdError(
+                "the native kernel takes float32 elements on the CPU and the difference relation: use kernel='auto'"
+            )
+        return native.contrast
     return streaming.contrast
