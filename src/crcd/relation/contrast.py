@@ -39,6 +39,7 @@ def relation_contrast(
     *,
     weight_BA: Tensor | None = None,
     anchor_sample_A: Tensor | None = None,
+    count_BA: Tensor | None = None,
     kernel: Kernel = "auto",
 ) -> Contrast:
     """Contrast of anchor-student relations (queries) with anchor-teacher relations (keys); CRCD, eq. 10 to 15.
@@ -55,6 +56,7 @@ def relation_contrast(
         objective: ``InfoNCE`` or ``NCE``.
         weight_BA: weight of each pair, 0 or more; None for 1. Pairs without a usable negative weigh nothing.
         anchor_sample_A: sample number of each anchor, so that negatives that equal it are left out.
+        count_BA: ``negatives.count(...)``, where several calls have the same negatives; None to count here.
         kernel: ``"oracle"`` materialises every relation; ``"streaming"`` none; ``"native"`` (C, on the CPU) and
             ``"triton"`` (in one pass, on a CUDA device) neither, for the difference relation in float32; ``"auto"``
             takes the fastest of them that can run.
@@ -68,7 +70,8 @@ def relation_contrast(
     """
     if kernel not in get_args(Kernel):
         raise unknown("kernel", kernel, get_args(Kernel))
-    count_BA = negatives.count(len(query_BD), anchor_sample_A, len(anchor_AD))
+    if count_BA is None:
+        count_BA = negatives.count(len(query_BD), anchor_sample_A, len(anchor_AD))
     usable_BA = (count_BA > 0).to(query_BD.dtype)
     weight_BA = usable_BA if weight_BA is None else weight_BA * usable_BA
     weight_BA = weight_BA / weight_BA.sum().clamp_min(1e-12)
