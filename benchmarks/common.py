@@ -13,6 +13,7 @@ import platform
 import resource
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -188,7 +189,7 @@ def peak_mib(make: Make, warm: Make, device: torch.device) -> float | None:
         torch.cuda.synchronize()
         return (torch.cuda.max_memory_allocated() - before) / 2**20
     context = multiprocessing.get_context("forkserver")  # a process started by exec would inherit this one's peak
-    context.set_forkserver_preload(["torch", "crcd"])
+    context.set_forkserver_preload([name for name in ("torch", "crcd", "crcd.train.step") if name in sys.modules])
     with ProcessPoolExecutor(1, context) as pool:
         try:
             return pool.submit(_peak_of_process, make, warm, torch.get_num_threads()).result()
@@ -232,14 +233,13 @@ def machine(threads: int, device: torch.device) -> dict[str, Any]:
 
 
 class Record:
-    """What a run writes: its benchmark, machine and sizes, and whatever it adds to ``body``."""
+    """What a run writes to ``--out``: its benchmark and machine, and whatever it adds to ``body``."""
 
     def __init__(self, benchmark: str, args: argparse.Namespace, device: torch.device, **body: Any) -> None:
         self.out: Path | None = args.out
         self.body: dict[str, Any] = {
             "benchmark": benchmark,
             "machine": machine(args.threads, device),
-            "run": args.sizes,
             "load_average_before": os.getloadavg(),
             **body,
         }

@@ -7,7 +7,6 @@ real ones cost.
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -19,12 +18,12 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.optim import SGD
 
+from common import Record
 from crcd.data import Batch
 from crcd.methods.crcd import CRCD, CRCDConfig
 from crcd.models import Viewer, create_model
 from crcd.train.options import ComputeOptions
 from crcd.train.teacher import Teacher
-from loss import machine
 
 NUM_CLASSES, NUM_SAMPLES = 100, 50_000
 
@@ -92,10 +91,8 @@ def main() -> None:
     share = statistics.median(ms["loss"] / sum(ms.values()) for ms in repeats)
     print(f"{'whole step':10} {statistics.median(sum(ms.values()) for ms in repeats):8.1f} ms")
     print(f"the loss takes {share:.0%} of it")
-    if args.out:
-        sizes = {"B": args.batch_size, "K": args.negatives, "N": NUM_SAMPLES}
-        result = {"machine": machine(args.threads), "sizes": sizes, "loss_share": share, "repeats": repeats}
-        args.out.write_text(json.dumps(result, indent=1) + "\n")
+    sizes = {"B": args.batch_size, "K": args.negatives, "N": NUM_SAMPLES}
+    Record("step", args, torch.device("cpu"), sizes=sizes, loss_share=share, repeats=repeats).save()
 
 
 if __name__ == "__main__":
