@@ -40,12 +40,12 @@ def parser(doc: str | None, repeats: int) -> argparse.ArgumentParser:
     """The arguments of every benchmark; ``repeats`` is the number of rounds of a full run."""
     result = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("--quick", action="store_const", const="quick", dest="sizes", help="under a minute")
-    result.add_argument("--sizes", choices=["tiny", "quick", "full"], default="full", help="tiny is for tests")
+    result.add_argument("--sizes", choices=["tiny", "quick", "full"], help="full; tiny is for tests")
     result.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     result.add_argument("--threads", type=int, default=torch.get_num_threads(), help="processor threads of PyTorch")
     result.add_argument("--repeats", type=int, help=f"rounds; {repeats}, but 3 for quick and 2 for tiny sizes")
     result.add_argument("--out", type=Path, metavar="FILE.json", help="write sizes, machine and every round here")
-    result.set_defaults(full_repeats=repeats)
+    result.set_defaults(sizes="full", full_repeats=repeats)
     return result
 
 

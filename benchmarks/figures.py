@@ -22,6 +22,7 @@ COLOURS = {
     "native": "#1b7837",
     "triton": "#762a83",
 }
+PARTS = ("#2166ac", "#92c5de", "#d6604d", "#7f7f7f", "#1b7837", "#e08214", "#762a83")
 OWNERS = {"ours": "#2166ac", "repdistiller": "#7f7f7f", "crcd": "#b2182b"}
 STYLE = {
     "svg.fonttype": "none",  # text stays text
@@ -40,7 +41,7 @@ def _machine(result: dict[str, Any]) -> str:
     machine = result["machine"]
     if machine["device"] == "cuda":
         return machine["gpu"]
-    return f"{machine['cpu']}, {machine['threads']} threads"
+    return f"{machine['cpu']}, {machine['threads']} thread{'s' if machine['threads'] > 1 else ''}"
 
 
 def _log_axes(axes: Axes, xlabel: str, ylabel: str) -> None:
@@ -94,13 +95,13 @@ def scale(result: dict[str, Any]) -> dict[str, Figure]:
     """A panel for each size that was varied: whole call, contrast, draw and update."""
     series = list(result["slopes"])
     figure = Figure(figsize=(2.6 * len(series), 3.2), layout="constrained")
-    for number, name in enumerate(series):
-        axes = figure.add_subplot(1, len(series), number + 1)
+    panels = figure.subplots(1, len(series), sharey=True, squeeze=False)[0]
+    for axes, name in zip(panels, series, strict=True):
         cases = [c for c in result["cases"] if c["series"] == name]
         sizes = [c["size"][name] for c in cases]
-        for part, colour in zip(("whole", "contrast", "draw", "update"), COLOURS.values(), strict=False):
+        for part, colour in zip(("whole", "contrast", "draw", "update"), PARTS, strict=False):
             axes.plot(sizes, [c[f"{part}_ms"]["median"] for c in cases], ".-", color=colour, label=part)
-        _log_axes(axes, name, "ms" if number == 0 else "")
+        _log_axes(axes, name, "ms" if axes is panels[0] else "")
         _ticks(axes, sizes)
         axes.set_title(f"exponent {result['slopes'][name]['whole']:.2f}", loc="left")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
@@ -113,7 +114,7 @@ def step(result: dict[str, Any]) -> dict[str, Figure]:
     figure = Figure(figsize=(7.5, 1.6), layout="constrained")
     axes = figure.add_subplot()
     left = 0.0
-    for name, colour in zip(result["repeats"][0], COLOURS.values(), strict=False):
+    for name, colour in zip(result["repeats"][0], PARTS, strict=False):
         width = median(repeat[name] for repeat in result["repeats"])
         axes.barh(0, width, left=left, color=colour, label=f"{name} {width:.0f} ms")
         left += width
@@ -126,16 +127,18 @@ def step(result: dict[str, Any]) -> dict[str, Figure]:
 
 
 def peers(result: dict[str, Any]) -> dict[str, Figure]:
-    """A bar for each contender, its time beside it."""
+    """A line for each contender, whole steps and losses alone: median, least and greatest time."""
     cases = sorted(result["cases"], key=lambda c: (c["what"], c["ms"]["median"]))[::-1]
     figure = Figure(figsize=(7.5, 0.6 + 0.3 * len(cases)), layout="constrained")
     axes = figure.add_subplot()
-    names = [c["name"] for c in cases]
-    bars = axes.barh(names, [c["ms"]["median"] for c in cases], color=[OWNERS[c["owner"]] for c in cases])
-    axes.bar_label(bars, [f"{c['ms']['median']:,.0f}" for c in cases], padding=3)
-    axes.set(xscale="log", xlabel="ms")
-    axes.margins(x=0.1)
-    axes.grid(axis="y", visible=False)
+    for row, case in enumerate(cases):
+        ms = case["ms"]
+        axes.plot([ms["min"], ms["max"]], [row, row], color=OWNERS[case["owner"]])
+        axes.plot(ms["median"], row, "o", color=OWNERS[case["owner"]])
+        axes.annotate(f"{ms['median']:,.0f}", (ms["max"], row), (6, 0), textcoords="offset points", va="center")
+    axes.set_yticks(range(len(cases)), [c["name"] for c in cases])
+    axes.set(xscale="log", xlabel="ms; line: least to greatest")
+    axes.margins(x=0.12)
     size = result["size"]
     pair = f"{size['teacher']} to {size['student']}, batch {size['batch']}"
     axes.set_title(f"{pair}, {_machine(result)}", loc="left")
