@@ -36,7 +36,7 @@ def step(batch_size: int, negatives: int) -> Callable[[], dict[str, float]]:
     student = Viewer(create_model("resnet20", NUM_CLASSES, 3)).to(memory_format=torch.channels_last)
     example = torch.zeros(2, 3, 32, 32)
     config = CRCDConfig(negatives=negatives)
-    method = CRCD.build(config, student.eval()(example), teacher(example), labels_N)
+    method = CRCD.build(config, student.eval()(example), teacher.viewer(example), labels_N)
     optimizer = SGD([*student.parameters(), *method.parameters()], lr=1e-3, momentum=0.9, weight_decay=5e-4)
     student.train()
 
@@ -54,7 +54,7 @@ def step(batch_size: int, negatives: int) -> Callable[[], dict[str, float]]:
         batch = Batch(image, labels_N[index_B], index_B)
         optimizer.zero_grad(set_to_none=True)
         with part("teacher"):
-            teacher_view = teacher(batch.image)
+            teacher_view = teacher(batch)
         with part("student"):
             student_view = student(batch.image)
             outputs = [student_view.logits, student_view.feature]

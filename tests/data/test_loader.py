@@ -67,6 +67,26 @@ def test_a_pool_shows_each_image_in_its_few_augmentations_whatever_the_seed():
     assert len(torch.stack(list(shown.values())).unique(dim=0)) > 10
 
 
+def test_a_view_of_the_pool_is_the_same_however_many_there_are():
+    few, many = loader(pool=2), loader(pool=5)
+    assert few.pool_RN3 is not None
+    assert many.pool_RN3 is not None
+    assert torch.equal(few.pool_RN3, many.pool_RN3[:2])
+    assert few.pool_identity() == many.pool_identity()
+
+
+def test_a_view_of_the_pool_in_order_is_what_the_epochs_show():
+    pooled = loader(pool=3)
+    view = [pooled.batch(inputs) for inputs in pooled.pool_inputs(1)]
+    assert torch.equal(torch.cat([batch.index for batch in view]), torch.arange(23))
+    image_NCHW = torch.cat([batch.image for batch in view])
+    for batch in pooled.epoch(0):
+        here = batch.pool_view == 1
+        assert torch.equal(batch.image[here], image_NCHW[batch.index[here]])
+    (last,) = (pooled.batch(inputs) for inputs in pooled.pool_inputs(1, 4))
+    assert torch.equal(last.image, image_NCHW[20:])
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(2, 23), st.integers(0, 2**31 - 1), st.integers(0, 300), st.integers(0, 12), st.booleans())
 def test_same_epoch_same_batches_and_resume_is_the_tail(size, seed, epoch, start, train):

@@ -1,5 +1,6 @@
 """Batches of a data set, in an order and with augmentations that depend on seed and epoch alone."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -92,13 +93,14 @@ class Loader:
         self.labels_N = images.labels.to(device)
         self.batch_size, self.device, self.seed, self.train, self.workers = batch_size, device, seed, train, workers
         self.augment = augment if train else None
+        self.mean, self.std = mean, std
         self.scale_C11 = (1 / (255 * torch.tensor(std)))[:, None, None].to(device)
         self.shift_C11 = (torch.tensor(mean) / torch.tensor(std))[:, None, None].to(device)
         self.pool_RN3: Tensor | None = None
         if pool is not None and self.augment is not None:
             generator = torch.Generator().manual_seed(POOL_SEED)
-            n = len(images)
-            self.pool_RN3 = self.augment.draw(pool * n, generator).view(pool, n, -1).to(device)
+            views = [self.augment.draw(len(images), generator) for _ in range(pool)]  # view r is the same for any R > r
+            self.pool_RN3 = torch.stack(views).to(device)
 
     def __len__(self) -> int:
         """Steps an epoch."""
@@ -120,7 +122,28 @@ class Loader:
             pool_view_N = self._to_device(torch.randint(len(self.pool_RN3), (n,), generator=generator))
         elif self.augment is not None:
             parameters_N3 = self._to_device(self.augment.draw(n, generator))
-        steps = slice(start_step, len(self))
+        return self._split(order_N, parameters_N3, pool_view_N, slice(start_step, len(self)))
+
+    def pool_inputs(self, view: int, start_step: int = 0) -> Iterator[Inputs]:
+        """All training images in order, each in one and the same view of the pool; the last batch may be smaller."""
+        n = len(self.images)
+        pool_view_N = self._to_device(torch.full((n,), view))
+        return self._split(torch.arange(n), None, pool_view_N, slice(start_step, None))
+
+    def pool_identity(self) -> dict[str, str]:
+        """What a view of the pool shows, in words and hashes, the same for every R and seed."""
+        assert self.pool_RN3 is not None
+        first = hashlib.sha256(self.pool_RN3[0].cpu().numpy().data).hexdigest()  # of how the views are drawn
+        return {
+            "images": f"{len(self.images)} of {'x'.join(map(str, self.images.shape))}, {self.images.digest()}",
+            "normalisation": f"mean {self.mean}, std {self.std}",
+            "augmentation": f"{self.augment}, seed {POOL_SEED}, {first}",
+        }
+
+    def _split(
+        self, order_N: Tensor, parameters_N3: Tensor | None, pool_view_N: Tensor | None, steps: slice
+    ) -> Iterator[Inputs]:
+        """Batches of an order of all images, whose augmentations are given by sample."""
         decoded: Iterator[Tensor] | None = None
         if isinstance(self.images, FolderImages):
             decoded = self._decoded(self.images, order_N.split(self.batch_size)[steps])

@@ -82,7 +82,7 @@ def build_learners(config: DistillConfig, material: Material, images: Images, te
                 example = torch.zeros(2, *images.shape)
                 with torch.no_grad():
                     student_view = viewer.eval()(example)
-                    teacher_view = teacher(example.to(material.device))
+                    teacher_view = teacher.viewer(example.to(material.device))
                 method = method_class.build(config.method_config(name), student_view, teacher_view, images.labels)
         learners.append(Learner(name, viewer, method, config, stream, material.device))
     return learners

@@ -3,12 +3,14 @@
 import hashlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from crcd.data.batch import Batch
 from crcd.data.loader import Loader
 from crcd.errors import CrcdError
 from crcd.evaluate.scorer import Scorer
+from crcd.relation.view import View
 from crcd.train.checkpoint import load_checkpoint, save_checkpoint
 from crcd.train.config import TrainOptions
 from crcd.train.config_file import fingerprint
@@ -17,7 +19,6 @@ from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder
 from crcd.train.schedule import distillation_weight, learning_rate
 from crcd.train.stop import StopSignal
-from crcd.train.teacher import Teacher
 
 
 class Loop:
@@ -29,7 +30,7 @@ class Loop:
         title: what is trained, for the reporter.
         config: settings of the whole run.
         learners: the students.
-        teacher: None where no learner has a method.
+        teacher: gives the teacher's view of a batch; None where no learner has a method.
         train: training batches; those of an epoch depend on seed and epoch alone.
         scorer: scores the students after each epoch.
         folder: where checkpoint and metrics are written.
@@ -43,7 +44,7 @@ class Loop:
         title: str,
         config: TrainOptions,
         learners: Sequence[Learner],
-        teacher: Teacher | None,
+        teacher: Callable[[Batch], View] | None,
         train: Loader,
         scorer: Scorer,
         folder: RunFolder,
@@ -94,7 +95,7 @@ class Loop:
         weight = distillation_weight(self.distill_until, self.epoch)
         for batch in self.train.epoch(self.epoch, self.step):
             rate = learning_rate(self.config, self.epoch, self.step, len(self.train))
-            view = self.teacher(batch.image) if self.teacher is not None and weight > 0 else None
+            view = self.teacher(batch) if self.teacher is not None and weight > 0 else None
             for learner in self.learners:
                 learner.step(batch, view, rate, weight)
             self.step += 1

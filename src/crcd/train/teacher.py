@@ -1,8 +1,9 @@
 """The frozen network that students learn from."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from crcd.data.batch import Batch
 from crcd.models import Viewer, fold_batchnorm
 from crcd.relation.view import View
 
@@ -19,9 +20,9 @@ class Teacher:
         folded = fold_batchnorm(model).requires_grad_(False)
         self.viewer = Viewer(folded.to(device=device, memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
 
-    def __call__(self, image_BCHW: Tensor) -> View:
+    def __call__(self, batch: Batch) -> View:
         """View of a batch. Its tensors have no graph and may be saved for the backward pass of a student."""
         with torch.inference_mode():
-            view = self.viewer(image_BCHW)
+            view = self.viewer(batch.image)
         maps = {name: feature_map.clone() for name, feature_map in view.maps.items()}
         return View(view.logits.clone(), view.feature.clone(), view.classifier, maps)
