@@ -1,18 +1,17 @@
 """Batches of a data set, in an order and with augmentations that depend on seed and epoch alone."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from crcd.data.augment import CropFlip
 from crcd.data.batch import Batch
 from crcd.data.dataset import FolderImages, Images, TensorImages
-from crcd.data.decode import CorruptImageError
+from crcd.data.decoder import Decoder
 from crcd.errors import CrcdError
 
 POOL_SEED = 0
@@ -33,19 +32,6 @@ class Inputs(NamedTuple):
     pixels_BCHW: Tensor | None
     parameters_B3: Tensor | None
     pool_view_B: Tensor | None
-
-
-class _Decoding(Dataset[Tensor | CorruptImageError]):
-    """Batches of a folder's files, for worker processes; an error is handed over whole, as what it is."""
-
-    def __init__(self, images: FolderImages) -> None:
-        self.images = images
-
-    def __getitem__(self, index_B: Tensor) -> Tensor | CorruptImageError:
-        try:
-            return self.images.fetch(index_B)
-        except CorruptImageError as error:
-            return error
 
 
 class Loader:
@@ -91,7 +77,10 @@ class Loader:
             raise CrcdError(f"batch size {batch_size} is more than the {len(images)} training images: make it smaller")
         self.images = images.to(device) if isinstance(images, TensorImages) else images
         self.labels_N = images.labels.to(device)
-        self.batch_size, self.device, self.seed, self.train, self.workers = batch_size, device, seed, train, workers
+        self.decoder: Decoder | None = None
+        if isinstance(images, FolderImages):
+            self.decoder = Decoder(images, workers, pin_memory=device.type == "cuda")
+        self.batch_size, self.device, self.seed, self.train = batch_size, device, seed, train
         self.augment = augment if train else None
         self.mean, self.std = mean, std
         self.scale_C11 = (1 / (255 * torch.tensor(std)))[:, None, None].to(device)
@@ -144,15 +133,14 @@ class Loader:
         self, order_N: Tensor, parameters_N3: Tensor | None, pool_view_N: Tensor | None, steps: slice
     ) -> Iterator[Inputs]:
         """Batches of an order of all images, whose augmentations are given by sample."""
-        decoded: Iterator[Tensor] | None = None
-        if isinstance(self.images, FolderImages):
-            decoded = self._decoded(self.images, order_N.split(self.batch_size)[steps])
+        decoded = None if self.decoder is None else self.decoder(order_N.split(self.batch_size)[steps])
         for index_B in self._to_device(order_N).split(self.batch_size)[steps]:
             pool_view_B = None if pool_view_N is None else pool_view_N[index_B]
             parameters_B3 = None if parameters_N3 is None else parameters_N3[index_B]
             if self.pool_RN3 is not None:
                 parameters_B3 = self.pool_RN3[pool_view_B, index_B]
-            yield Inputs(index_B, None if decoded is None else next(decoded), parameters_B3, pool_view_B)
+            pixels_BCHW = None if decoded is None else next(decoded).to(self.device, non_blocking=True)
+            yield Inputs(index_B, pixels_BCHW, parameters_B3, pool_view_B)
 
     def batch(self, inputs: Inputs) -> Batch:
         """One batch. All of it happens on the device, without waiting for it."""
@@ -169,17 +157,3 @@ class Loader:
         """A copy on the device that the host does not wait for."""
         pinned = drawn.pin_memory() if self.device.type == "cuda" else drawn
         return pinned.to(self.device, non_blocking=True)
-
-    def _decoded(self, images: FolderImages, chunks: Sequence[Tensor]) -> Iterator[Tensor]:
-        batches: DataLoader[Tensor | CorruptImageError] = DataLoader(
-            _Decoding(images),
-            batch_size=None,
-            sampler=chunks,
-            num_workers=self.workers,
-            pin_memory=self.device.type == "cuda",
-            generator=torch.Generator(),  # or it would draw from the global one
-        )
-        for pixels in batches:
-            if isinstance(pixels, CorruptImageError):
-                raise pixels
-            yield pixels.to(self.device, non_blocking=True)
