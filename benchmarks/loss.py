@@ -1,246 +1,155 @@
 """Time and memory of the relation contrast: the released form, plain CRD, and ours. See benchmarks/README.md.
 
-    python benchmarks/loss.py --quick --out results/loss-cpu.json
-
-Symbols: B samples, A anchors, K negatives, D embedding width, N rows of the bank. Every form runs forward and backward
-on the CPU in float32, with respect to the student's embedded rows [B, D].
+python benchmarks/loss.py --threads 2 --out results/loss-cpu.json
 """
 
-import argparse
-import json
-import math
-import multiprocessing
-import os
-import platform
-import resource
-import statistics
-import subprocess
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any, get_args
 
 import torch
-from torch import Tensor
 
-from crcd.relation import NCE, Difference, InfoNCE, Negatives, relation_contrast
-
-TEMPERATURE, NUM_SAMPLES, NUM_CLASSES = 0.1, 50_000, 100
-LOG_Z = math.log(NUM_SAMPLES) + 5.0
-
-
-@dataclass(frozen=True)
-class Form:
-    """One way to compute a loss. ``masked``: with the masks that training passes (same class, anchor, self)."""
-
-    name: str
-    objective: str = "nce"
-    shared: bool = False
-    masked: bool = False
-
-    def __str__(self) -> str:
-        draw = "shared" if self.shared else "per-sample"
-        return f"{self.name}, {self.objective}, {draw}{', masked' if self.masked else ''}"
-
+from common import Record, interleave, parser, peak_mib, print_row, start
+from crcd.errors import CrcdError
+from crcd.relation.contrast import Kernel
+from floor import Rates, floor_ms
+from forms import Form, Size, check_same_answer, make_step
 
 RELEASED, CRD = Form("released"), Form("CRD")
-STREAMING = [
-    Form("streaming", objective, shared, masked)
-    for objective, masked in (("nce", False), ("nce", True), ("infonce", True))
-    for shared in (True, False)
-]
+COMPILED = Form("compiled", "infonce", shared=True, masked=True)
+TINY = Size(B=8, A=8, K=8, D=8, N=200)
+WIDTHS = (9, 7, 38, 9, 9, 9, 13, 8, 9)
+PARTS = ("negatives", "batch", "anchors", "dim", "mlp")
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """Random unit rows in the shapes of one training step."""
-
-    query_BD: Tensor
-    positive_BD: Tensor
-    anchor_AD: Tensor
-    bank_ND: Tensor
-    index_BK: Tensor
-    label_N: Tensor
-
-    @classmethod
-    def random(cls, batch: int, dim: int, negatives: int) -> "Inputs":
-        """B = A = ``batch``; normalised in place, so that making them leaves no peak of memory behind."""
-        torch.manual_seed(0)
-        query, positive, anchor, bank = (torch.randn(n, dim) for n in (batch, batch, batch, NUM_SAMPLES))
-        for rows in (query, positive, anchor, bank):
-            rows.div_(torch.linalg.vector_norm(rows, dim=1, keepdim=True))
-        index_BK = torch.randint(NUM_SAMPLES, (batch, negatives))
-        return cls(query.requires_grad_(), positive, anchor, bank, index_BK, torch.arange(NUM_SAMPLES) % NUM_CLASSES)
+def kernels(relation: str, device: torch.device) -> tuple[list[str], dict[str, str]]:
+    """Kernels that run here for a relation, and why the others do not."""
+    run, skipped = [], {}
+    for name in get_args(Kernel):
+        if name in ("auto", "oracle"):
+            continue
+        if name == "triton" and device.type == "cpu":
+            skipped[name] = "needs a CUDA device"
+            continue
+        try:
+            make_step(Form(name, "nce", shared=True, relation=relation), TINY, device)()
+            run.append(name)
+        except CrcdError as error:
+            skipped[name] = str(error)
+    return run, skipped
 
 
-def unit(x: Tensor) -> Tensor:
-    return x / x.pow(2).sum(dim=-1, keepdim=True).sqrt()
-
-
-def nce(cosine: Tensor) -> Tensor:
-    """NCE over the last dimension, the positive first, as CRD and the released code write it."""
-    noise = (cosine.shape[-1] - 1) / NUM_SAMPLES
-    p = torch.exp(cosine / TEMPERATURE) / math.exp(LOG_Z)
-    positive = torch.log(p[..., 0] / (p[..., 0] + noise))
-    return -(positive + torch.log(noise / (p[..., 1:] + noise)).sum(dim=-1)).mean()
-
-
-def released(x: Inputs) -> Tensor:
-    """CRCD as its authors released it: relations are made one by one and kept, [B, A, K + 1, D]."""
-    key_BMD = torch.cat([x.positive_BD[:, None], x.bank_ND[x.index_BK]], dim=1)
-    key_BAMD = unit(key_BMD[:, None] - x.anchor_AD[:, None] + 1e-6)
-    query_BAD = unit(x.query_BD[:, None] - x.anchor_AD + 1e-6)
-    return nce((key_BAMD @ query_BAD[..., None]).squeeze(-1))
-
-
-def crd(x: Inputs) -> Tensor:
-    """CRD: the samples themselves are contrasted, [B, K + 1, D]."""
-    key_BMD = torch.cat([x.positive_BD[:, None], x.bank_ND[x.index_BK]], dim=1)
-    return nce((key_BMD @ x.query_BD[..., None]).squeeze(-1))
-
-
-def streaming(x: Inputs, form: Form) -> Tensor:
-    """``relation_contrast``; sample i of the batch is row i of the bank."""
-    batch, row_K = len(x.query_BD), x.index_BK[0]
-    sample_B = torch.arange(batch)
-    weight_BA = 1 - torch.eye(batch) if form.masked else None
-    if form.shared:
-        excluded_BK = x.label_N[row_K] == x.label_N[sample_B, None] if form.masked else None
-        negatives = Negatives(x.bank_ND[row_K], None, excluded_BK, row_K)
-    else:  # the sampler keeps to other classes, so that no mask is needed but for anchors
-        negatives = Negatives(x.bank_ND, x.index_BK, None, torch.arange(NUM_SAMPLES))
-    objective = (
-        InfoNCE(TEMPERATURE) if form.objective == "infonce" else NCE(TEMPERATURE, torch.tensor(LOG_Z), NUM_SAMPLES)
-    )
-    return relation_contrast(
-        Difference(),
-        x.query_BD,
-        x.positive_BD,
-        x.anchor_AD,
-        negatives,
-        objective,
-        weight_BA=weight_BA,
-        anchor_sample_A=sample_B if form.masked else None,
-        kernel="streaming",
-    ).loss
-
-
-def step(form: Form, x: Inputs) -> tuple[float, Tensor]:
-    """Forward and backward; the loss and its gradient."""
-    losses: dict[str, Callable[[], Tensor]] = {
-        "released": lambda: released(x),
-        "CRD": lambda: crd(x),
-        "streaming": lambda: streaming(x, form),
-    }
-    loss = losses[form.name]()
-    (gradient,) = torch.autograd.grad(loss, x.query_BD)
-    return loss.item(), gradient
-
-
-def check_same_answer(x: Inputs) -> None:
-    """Refuse to time forms that do not compute the same thing."""
-    loss, gradient = step(RELEASED, x)
-    our_loss, our_gradient = step(Form("streaming"), x)
-    error = float((our_gradient - gradient).norm() / gradient.norm())
-    if abs(our_loss / loss - 1) > 1e-4 or error > 1e-3:
-        raise SystemExit(f"the forms disagree: loss {our_loss} against {loss}, relative gradient error {error:.1e}")
-
-
-def time_forms(forms: list[Form], x: Inputs, repeats: int) -> dict[Form, list[dict[str, float]]]:
-    """Wall and processor time in ms of each repeat; the forms take turns, so that drift meets all of them alike."""
-    times: dict[Form, list[dict[str, float]]] = {form: [] for form in forms}
-    for repeat in range(-1, repeats):
-        for form in forms:
-            wall, cpu = time.perf_counter(), time.process_time()
-            step(form, x)
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            if repeat >= 0:
-                times[form].append({"wall_ms": wall * 1e3, "cpu_ms": cpu * 1e3})
-    return times
-
-
-def peak_memory(task: tuple[Form, int, int, int, int]) -> float:
-    """MiB by which one step raises the resident size over its inputs; run it in a process of its own."""
-    form, batch, dim, negatives, threads = task
-    torch.set_num_threads(threads)
-    step(form, Inputs.random(4, 8, 4))  # loads the libraries
-    x = Inputs.random(batch, dim, negatives)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    step(form, x)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-
-
-def machine(threads: int) -> dict[str, Any]:
-    def git(*arguments: str) -> str:
-        folder = Path(__file__).parent
-        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True).stdout.strip()
-
-    cpuinfo = Path("/proc/cpuinfo")
-    models = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-    return {
-        "cpu": models[0] if models else platform.machine(),
-        "vector_instructions": torch.backends.cpu.get_cpu_capability(),
-        "cores": os.cpu_count(),
-        "threads": threads,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "commit": git("rev-parse", "HEAD"),
-        "source_changed": bool(git("status", "--porcelain", "--", "../src/crcd/relation", "loss.py")),
-    }
-
-
-def ratio(reference: list[dict[str, float]], ours: list[dict[str, float]], clock: str) -> float:
-    """Median over repeats of reference / ours, each pair measured side by side."""
-    return statistics.median(r[clock] / o[clock] for r, o in zip(reference, ours, strict=True))
+def cases(part: str, sizes: str, names: dict[str, list[str]]) -> list[tuple[Size, list[Form]]]:
+    """What one part of the grid measures: one size is varied around B = A = 64, D = 128, K = 4096."""
+    base = TINY if sizes == "tiny" else Size()
+    answer = [Form(name) for name in names["difference"]]
+    masked = [
+        Form(name, objective, shared, masked=True)
+        for name in names["difference"]
+        for objective, shared in (("nce", False), ("nce", True), ("infonce", False), ("infonce", True))
+    ]
+    if part == "negatives":
+        with_released = {"tiny": [4, 8], "quick": [64, 256], "full": [64, 128, 256, 512]}[sizes]
+        ours_only = {"tiny": [16], "quick": [4096], "full": [1024, 4096, 16384]}[sizes]
+        compiled = {"tiny": [], "quick": [], "full": [512, 4096, 16384]}[sizes]
+        result = []
+        for k in (*with_released, *ours_only):
+            peers = [RELEASED, CRD] if k in with_released else [CRD]
+            result.append((replace(base, K=k), [*peers, *([COMPILED] if k in compiled else []), *answer, *masked]))
+        return result
+    both = [form for form in masked if form.objective == "infonce"]
+    if part == "mlp":
+        shared = [Form(name, "infonce", True, True, "mlp") for name in names["mlp"]]
+        own = [Form(name, "infonce", False, True, "mlp") for name in names["mlp"]]
+        small, large = {"tiny": (4, 8), "quick": (16, 256), "full": (64, 4096)}[sizes]
+        return [(replace(base, K=small), shared + own), (replace(base, K=large), shared)]
+    values = {
+        "batch": {"tiny": [2, 4], "quick": [16, 128], "full": [16, 32, 128, 256]},
+        "anchors": {"tiny": [2, 4], "quick": [16], "full": [8, 16, 32]},
+        "dim": {"tiny": [4, 8], "quick": [256], "full": [32, 64, 256, 512]},
+    }[part][sizes]
+    changes = [{"batch": {"B": v, "A": v}, "anchors": {"A": v}, "dim": {"D": v}}[part] for v in values]
+    quick = [form for form in both if form.shared]
+    return [(replace(base, **change), both if sizes == "full" else quick) for change in changes]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer sizes and repeats, under a minute")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write every repeat here")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    arguments = parser(__doc__, repeats=9)
+    arguments.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=", ".join(PARTS))
+    args = arguments.parse_args()
+    device = start(args)
+    names, skipped = {}, {}
+    for relation in ("difference", "mlp"):
+        names[relation], skipped[relation] = kernels(relation, device)
+        masked = [Form(name, "nce", True, True, relation) for name in ("oracle", *names[relation])]
+        check_same_answer(masked, TINY, device)
+    check_same_answer([RELEASED, *(Form(name) for name in names["difference"])], TINY, device)
+    rates = Rates.of(device)
+    record = Record("loss", args, device, skipped=skipped, rates=rates and asdict(rates), cases=[])
+    print_row(("part", "sizes", "form", "ms", "min", "max", "released/this", "floor %", "peak MiB"), WIDTHS)
+    for part in args.parts:
+        for size, forms in cases(part, args.sizes, names):
+            record.body["cases"] += measure(part, size, forms, args.repeats, device, rates, skipped)
+            record.save()
+    for relation, reasons in skipped.items():
+        for name, reason in reasons.items():
+            print(f"not run, {relation}: {name} ({reason})")
 
-    batch, dim = 64, 128
-    all_forms, streaming_only = ((64, 256), (4096,)) if args.quick else ((64, 128, 256, 512), (4096, 16384))
-    repeats = 3 if args.quick else 15
-    cases = [(k, [RELEASED, CRD, *STREAMING]) for k in all_forms] + [(k, STREAMING) for k in streaming_only]
-    result: dict[str, Any] = {
-        "machine": machine(args.threads),
-        "sizes": {"B": batch, "A": batch, "D": dim, "N": NUM_SAMPLES},
-        "quick": args.quick,
-        "load_average_before": os.getloadavg(),
-        "memory": "ru_maxrss of a fresh process, after the step minus before it with the inputs made",
-        "cases": [],
-    }
-    context = multiprocessing.get_context("forkserver")  # a process started by exec would inherit this one's peak
-    context.set_forkserver_preload(["torch", "crcd.relation"])
 
-    check_same_answer(Inputs.random(batch, dim, 16))
-    print(f"{'K':>6}  {'form':36} {'ms':>9} {'min':>9} {'max':>9} {'released/this':>14} {'peak MiB':>9}")
-    for k, forms in cases:
-        x = Inputs.random(batch, dim, k)
-        with context.Pool(1, maxtasksperchild=1) as pool:
-            memory = pool.map(peak_memory, [(form, batch, dim, k, args.threads) for form in forms], chunksize=1)
-        times = time_forms(forms, x, repeats)
-        for form, mib in zip(forms, memory, strict=True):
-            wall = [t["wall_ms"] for t in times[form]]
-            ratios = {}
-            if RELEASED in forms:
-                ratios = {clock: ratio(times[RELEASED], times[form], clock) for clock in ("wall_ms", "cpu_ms")}
-            shown = f"{ratios['wall_ms']:.1f}" if ratios else "-"
-            print(
-                f"{k:6}  {form!s:36} {statistics.median(wall):9.2f} {min(wall):9.2f} {max(wall):9.2f} "
-                f"{shown:>14} {mib:9.1f}",
-                flush=True,
-            )
-            case = {"K": k, **asdict(form), "peak_mib": mib, "released_over_this": ratios, "repeats": times[form]}
-            result["cases"].append(case)
-    result["load_average_after"] = os.getloadavg()
-    if args.out:
-        args.out.write_text(json.dumps(result, indent=1) + "\n")
+def measure(
+    part: str,
+    size: Size,
+    forms: list[Form],
+    repeats: int,
+    device: torch.device,
+    rates: Rates | None,
+    skipped: dict[str, dict[str, str]],
+) -> list[dict[str, Any]]:
+    """Time forms in turn and, each in a fresh process, their memory."""
+    steps, first_seconds = {}, {}
+    for form in forms:
+        steps[str(form)] = make_step(form, size, device)
+        begin = time.perf_counter()
+        try:
+            steps[str(form)]()
+        except Exception as error:
+            if form != COMPILED:
+                raise
+            skipped["difference"]["compiled"] = str(error).strip().split("\n")[0]
+            del steps[str(form)]
+        first_seconds[form] = time.perf_counter() - begin
+    rounds = interleave(steps, repeats, device)
+    result = []
+    varied = {"negatives": "K", "mlp": "K", "batch": "B", "anchors": "A", "dim": "D"}[part]
+    for form in forms:
+        if str(form) not in steps:
+            continue
+        peak = peak_mib(partial(make_step, form, size, device), partial(make_step, form, TINY, device), device)
+        time_ms, floor = rounds.spread(str(form)), floor_ms(form, size, rates)
+        released = rounds.ratio(str(RELEASED), str(form)) if RELEASED in forms else None
+        case = {"part": part, "size": asdict(size), **asdict(form), "label": str(form), **rounds.record(str(form))}
+        case |= {"peak_mib": peak, "released_over_this": released and asdict(released), "floor_ms": floor}
+        case["floor_share"] = floor and floor / time_ms.median
+        case["compile_seconds"] = first_seconds[form] if form == COMPILED else None
+        result.append(case)
+        print_row(
+            (
+                part,
+                f"{varied}={getattr(size, varied)}",
+                str(form),
+                time_ms.median,
+                time_ms.min,
+                time_ms.max,
+                released and released.median,
+                floor and 100 * floor / time_ms.median,
+                peak,
+            ),
+            WIDTHS,
+        )
+    if not rounds.calm:
+        print("  (other programs disturbed these rounds: trust the ratios alone)")
+    return result
 
 
 if __name__ == "__main__":

@@ -1,100 +1,179 @@
-"""Parts of one training step of CRCD on the CPU, and the share of its loss. See benchmarks/README.md.
+"""Training steps: what each method adds to the bare step, in every mode; and the parts of CRCD's. See README.md.
 
     python benchmarks/step.py --out results/step-cpu.json
 
-resnet56 -> resnet20, 100 classes, images of 32x32, a bank of 50,000 rows. Weights and images are random and cost what
-real ones cost.
+100 classes, images of 32x32, a bank of 50,000 rows. Weights and images are random and cost what real ones cost.
 """
 
-import argparse
-import json
+import itertools
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch.nn.functional import cross_entropy
-from torch.optim import SGD
 
-from crcd.data import Batch
-from crcd.methods.crcd import CRCD, CRCDConfig
+from common import Record, Step, interleave, parser, print_row, start
+from crcd.data import CropFlip, Loader, TensorImages
+from crcd.methods import find_method
+from crcd.methods.crcd import CRCDConfig
+from crcd.methods.kd import KDConfig
 from crcd.models import Viewer, create_model
+from crcd.relation.config import RelationConfig
+from crcd.train.captured import CapturedStep
+from crcd.train.learner import Learner
+from crcd.train.options import ComputeOptions, OptimiserOptions
+from crcd.train.randomness import RandomStream
+from crcd.train.step import Step as TrainingStep
 from crcd.train.teacher import Teacher
-from loss import machine
 
-NUM_CLASSES, NUM_SAMPLES = 100, 50_000
+CLASSES = 100
+SIZES = {
+    "tiny": {"images": 200, "batch": 16, "teacher": "resnet8", "student": "resnet8", "K": [64]},
+    "quick": {"images": 50_000, "batch": 64, "teacher": "resnet20", "student": "resnet8", "K": [4096]},
+    "full": {"images": 50_000, "batch": 64, "teacher": "resnet56", "student": "resnet20", "K": [4096, 16384]},
+}
 
 
-def step(batch_size: int, negatives: int) -> Callable[[], dict[str, float]]:
-    """A training step that gives the milliseconds of its parts."""
-    torch.manual_seed(0)
-    labels_N = torch.arange(NUM_SAMPLES) % NUM_CLASSES
-    teacher = Teacher(create_model("resnet56", NUM_CLASSES, 3), torch.device("cpu"))
-    student = Viewer(create_model("resnet20", NUM_CLASSES, 3)).to(memory_format=torch.channels_last)
-    example = torch.zeros(2, 3, 32, 32)
-    config = CRCDConfig(negatives=negatives)
-    method = CRCD.build(config, student.eval()(example), teacher.viewer(example), labels_N)
-    optimizer = SGD([*student.parameters(), *method.parameters()], lr=1e-3, momentum=0.9, weight_decay=5e-4)
-    student.train()
+class Workbench:
+    """Networks, data and steps of one size on one device."""
 
-    def run() -> dict[str, float]:
-        ms: dict[str, float] = {}
+    def __init__(self, device: torch.device, sizes: dict) -> None:
+        generator = torch.Generator().manual_seed(0)
+        pixels = torch.randint(256, (sizes["images"], 3, 32, 32), generator=generator, dtype=torch.uint8)
+        self.images = TensorImages(pixels, torch.arange(sizes["images"]) % CLASSES)
+        self.device, self.sizes = device, sizes
+        self.loader = Loader(
+            self.images,
+            sizes["batch"],
+            augment=CropFlip(),
+            mean=(0.5,) * 3,
+            std=(0.25,) * 3,
+            device=device,
+            seed=0,
+            train=True,
+        )
 
-        @contextmanager
-        def part(name: str) -> Iterator[None]:
-            begin = time.perf_counter()
-            yield
-            ms[name] = ms.get(name, 0.0) + (time.perf_counter() - begin) * 1e3
+    def teacher(self, compute: ComputeOptions) -> Teacher:
+        torch.manual_seed(0)
+        return Teacher(create_model(self.sizes["teacher"], CLASSES, 3), self.device, compute)
 
-        index_B = torch.randint(NUM_SAMPLES, (batch_size,))
-        image = torch.randn(batch_size, 3, 32, 32).contiguous(memory_format=torch.channels_last)
-        batch = Batch(image, labels_N[index_B], index_B)
-        optimizer.zero_grad(set_to_none=True)
+    def learner(self, method: str, config: object, teacher: Teacher, compute: ComputeOptions) -> Learner:
+        stream = RandomStream(0, self.device)
+        with stream.active():
+            viewer = Viewer(create_model(self.sizes["student"], CLASSES, 3))
+            example = torch.zeros(2, 3, 32, 32)
+            kind = find_method(method)
+            built = None
+            if kind is not None:
+                views = viewer.eval()(example), teacher.viewer(example.to(self.device))
+                built = kind.build(config, *views, self.images.labels)
+        return Learner(method, viewer, built, OptimiserOptions(lr=1e-3), stream, self.device, compute)
+
+    def step(self, methods: Sequence[tuple[str, object]], mode: str) -> Step:
+        """A whole step of the learners; with no method the bare one: teacher, student alone, optimiser."""
+        words = mode.split("+")
+        compute = ComputeOptions(precision="bf16" if "bf16" in words else "float32", compile="compiled" in words)
+        teacher = self.teacher(compute)
+        learners = [self.learner(method, config, teacher, compute) for method, config in methods]
+        step = (CapturedStep if "captured" in words else TrainingStep)(self.loader, teacher, learners)
+        inputs = itertools.chain.from_iterable(self.loader.inputs(epoch) for epoch in itertools.count())
+        for _ in range(6):  # libraries choose algorithms, compilers compile, the graph is captured
+            step(next(inputs), 1e-3, 1.0)
+        return lambda: step(next(inputs), 1e-3, 1.0)
+
+
+def modes(device: torch.device, sizes: str) -> list[str]:
+    if device.type == "cuda":
+        return ["eager", "captured", "captured+bf16", "captured+compiled"]
+    return {"tiny": ["eager"], "quick": ["eager"], "full": ["eager", "bf16", "compiled"]}[sizes]
+
+
+def measure_steps(bench: Workbench, args: Namespace, record: Record) -> None:
+    """Whole steps of each method over the bare step, in each mode; then students side by side."""
+    contenders = [("kd", KDConfig())]
+    contenders += [("crcd", CRCDConfig(negatives=k)) for k in bench.sizes["K"]]
+    bare, widths = "teacher + student + optimiser", (26, 30, 9, 10, 12)
+    print_row(("mode", "step", "ms", "over bare", "images/s"), widths)
+    for mode in modes(bench.device, args.sizes):
+        steps = {bare: bench.step([("ce", None)], mode)}
+        for name, config in contenders:
+            k = f", K = {config.negatives}" if isinstance(config, RelationConfig) else ""
+            steps[f"{name}{k}"] = bench.step([(name, config)], mode)
+        steps["crcd twice, side by side"] = bench.step([contenders[1]] * 2, mode)
+        steps["ce, kd, crcd side by side"] = bench.step([("ce", None), *contenders[:2]], mode)
+        rounds = interleave(steps, args.repeats, bench.device)
+        for name in steps:
+            over = rounds.ratio(name, bare)
+            speed = 1e3 * bench.sizes["batch"] / rounds.spread(name).median
+            print_row((mode, name, rounds.spread(name).median, over.median, speed), widths)
+            record.body["steps"].append({"mode": mode, "step": name, "over_bare": over.median, **rounds.record(name)})
+        record.save()
+
+
+def measure_parts(bench: Workbench, args: Namespace, record: Record) -> None:
+    """Milliseconds of the parts of one step of ``crcd``, waiting for the device after each."""
+    compute = ComputeOptions()
+    teacher = bench.teacher(compute)
+    learner = bench.learner("crcd", CRCDConfig(negatives=bench.sizes["K"][0]), teacher, compute)
+    assert learner.method is not None
+    learner.viewer.train()
+    inputs = itertools.chain.from_iterable(bench.loader.inputs(epoch) for epoch in itertools.count())
+    ms: dict[str, float] = {}
+
+    @contextmanager
+    def part(name: str) -> Iterator[None]:
+        _wait(bench.device)
+        begin = time.perf_counter()
+        yield
+        _wait(bench.device)
+        ms[name] = ms.get(name, 0.0) + (time.perf_counter() - begin) * 1e3
+
+    rounds = []
+    for _ in range(3 + 2 * args.repeats):
+        ms.clear()
+        with part("batch"):
+            batch = bench.loader.batch(next(inputs))
         with part("teacher"):
             teacher_view = teacher(batch)
         with part("student"):
-            student_view = student(batch.image)
+            student_view = learner.read(batch.image)
             outputs = [student_view.logits, student_view.feature]
             cut = [tensor.detach().requires_grad_() for tensor in outputs]
+        learner.optimizer.zero_grad(set_to_none=True)
         with part("loss"):
             view = replace(student_view, logits=cut[0], feature=cut[1])
-            method(view, teacher_view, batch)["loss"].backward()
+            learner.method(view, teacher_view, batch)["loss"].backward()
         with part("student"):
             ce = cross_entropy(student_view.logits, batch.target)
-            gradients = [tensor.grad for tensor in cut]
-            torch.autograd.backward([ce, *outputs], [None, *gradients])
+            torch.autograd.backward([ce, *outputs], [None, *(tensor.grad for tensor in cut)])
         with part("optimiser"):
-            optimizer.step()
-        return ms
+            learner.optimizer.step()
+        rounds.append(dict(ms))
+    rounds = rounds[3:]
+    share = statistics.median(r["loss"] / sum(r.values()) for r in rounds)
+    print(f"\nparts of a step of crcd, K = {bench.sizes['K'][0]}, eager, ms:", end="")
+    print(*(f"  {name} {statistics.median(r[name] for r in rounds):.1f}" for name in rounds[0]))
+    print(f"the loss takes {share:.0%} of it")
+    record.body["parts"] = {"K": bench.sizes["K"][0], "loss_share": share, "rounds_ms": rounds}
+    record.save()
 
-    return run
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--negatives", type=int, default=4096)
-    parser.add_argument("--repeats", type=int, default=30)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write every repeat here")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    run = step(args.batch_size, args.negatives)
-    for _ in range(3):
-        run()
-    repeats = [run() for _ in range(args.repeats)]
-    for name in repeats[0]:
-        print(f"{name:10} {statistics.median(ms[name] for ms in repeats):8.1f} ms")
-    share = statistics.median(ms["loss"] / sum(ms.values()) for ms in repeats)
-    print(f"{'whole step':10} {statistics.median(sum(ms.values()) for ms in repeats):8.1f} ms")
-    print(f"the loss takes {share:.0%} of it")
-    if args.out:
-        sizes = {"B": args.batch_size, "K": args.negatives, "N": NUM_SAMPLES}
-        result = {"machine": machine(args.threads), "sizes": sizes, "loss_share": share, "repeats": repeats}
-        args.out.write_text(json.dumps(result, indent=1) + "\n")
+    args = parser(__doc__, repeats=15).parse_args()
+    device = start(args)
+    bench = Workbench(device, SIZES[args.sizes])
+    record = Record("step", args, device, sizes=SIZES[args.sizes], steps=[])
+    measure_steps(bench, args, record)
+    measure_parts(bench, args, record)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file
 
@@ -48,6 +49,21 @@ def test_learners_are_alone_in_their_numbers(quick, tmp_path):
     assert numbers(alone, "ce") == numbers(beside, "ce")
     for name, tensor in load_file(alone.folder / "ce.safetensors").items():
         assert tensor.equal(load_file(beside.folder / "ce.safetensors")[name])
+
+
+def test_bf16_is_a_run_of_its_own_with_weights_and_banks_in_float32(quick, tmp_path):
+    crcd = CRCDConfig(negatives=40, dim=16)
+    single, half, again = (
+        distill(quick(methods=("crcd",), crcd=crcd, precision=precision, out=tmp_path / name))
+        for name, precision in (("single", "float32"), ("half", "bf16"), ("again", "bf16"))
+    )
+    assert numbers(half, "crcd") == numbers(again, "crcd")
+    assert numbers(half, "crcd")["loss"] != numbers(single, "crcd")["loss"]
+    assert numbers(half, "crcd")["loss"] == pytest.approx(numbers(single, "crcd")["loss"], rel=0.05)
+    state = torch.load(half.folder / "checkpoint.pt", weights_only=True)["learners"]["crcd"]
+    tensors = [*state["student"].values(), *state["method"].values()]
+    floating = {x.dtype for x in tensors if isinstance(x, torch.Tensor) and x.is_floating_point()}
+    assert floating == {torch.float32}
 
 
 def test_seed_decides(quick, tmp_path):

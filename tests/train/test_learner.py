@@ -8,7 +8,7 @@ from crcd.data.batch import Batch
 from crcd.methods.kd import KD, KDConfig, distillation_loss
 from crcd.models import Viewer, create_model
 from crcd.train.learner import Learner
-from crcd.train.options import OptimiserOptions
+from crcd.train.options import ComputeOptions, OptimiserOptions
 from crcd.train.randomness import RandomStream
 from crcd.train.teacher import Teacher
 
@@ -26,13 +26,13 @@ def make_learner(method):
     torch.manual_seed(0)
     viewer = Viewer(create_model("resnet8", 10, 1))
     options = OptimiserOptions(momentum=0.0, weight_decay=0.0)
-    return Learner("student", viewer, method, options, RandomStream(0, CPU), CPU)
+    return Learner("student", viewer, method, options, RandomStream(0, CPU), CPU, ComputeOptions())
 
 
 @pytest.fixture
 def view(batch):
     torch.manual_seed(1)
-    return Teacher(create_model("resnet8", 10, 1), CPU)(batch.image)
+    return Teacher(create_model("resnet8", 10, 1), CPU, ComputeOptions())(batch)
 
 
 def test_step_descends_ce_plus_weighted_method_loss(batch, view):
@@ -42,17 +42,18 @@ def test_step_descends_ce_plus_weighted_method_loss(batch, view):
     ce, kd = cross_entropy(logits, batch.target), distillation_loss(logits, view.logits, 2.0)
     (ce + 0.5 * 0.7 * kd).backward()
     expected = [parameter - 0.1 * parameter.grad for parameter in model.parameters()]
-    learner.step(batch, view, learning_rate=0.1, weight=0.5)
+    learner.schedule(0.1, 0.5)
+    learner.step(batch, lambda: view)
     torch.testing.assert_close(list(learner.viewer.model.parameters()), expected, atol=1e-6, rtol=1e-5)
     means = learner.totals.means()
     assert means["ce"] == pytest.approx(ce.item(), rel=1e-5)
     assert means["loss"] == pytest.approx((ce + 0.35 * kd).item(), rel=1e-5)
 
 
-def test_without_weight_the_method_rests(batch, view):
+def test_without_a_teacher_the_method_rests(batch):
     resting, plain = make_learner(KD(KDConfig())), make_learner(None)
-    resting.step(batch, view, learning_rate=0.1, weight=0.0)
-    plain.step(batch, None, learning_rate=0.1, weight=1.0)
+    resting.step(batch, None)
+    plain.step(batch, None)
     assert resting.totals.means() == plain.totals.means()
     assert "kd" not in resting.totals.means()
     for one, other in zip(resting.viewer.parameters(), plain.viewer.parameters(), strict=True):
@@ -61,10 +62,11 @@ def test_without_weight_the_method_rests(batch, view):
 
 def test_state_goes_on_to_the_bit(batch, view):
     learner, other = make_learner(KD(KDConfig())), make_learner(KD(KDConfig()))
-    learner.step(batch, view, learning_rate=0.1, weight=1.0)
+    learner.step(batch, lambda: view)
     other.load_state_dict(deepcopy(learner.state_dict()))
     for each in (learner, other):
-        each.step(batch, view, learning_rate=0.1, weight=1.0)
+        each.schedule(0.1, 1.0)
+        each.step(batch, lambda: view)
     assert other.totals.means() == learner.totals.means()
     for one, two in zip(learner.viewer.parameters(), other.viewer.parameters(), strict=True):
         assert torch.equal(one, two)

@@ -44,7 +44,7 @@ def results(folder):
         *summary["learners"].values(),
         *lines,
     ):
-        for name in ("seconds", "images_per_second"):
+        for name in ("seconds", "step_seconds", "images_per_second"):
             entry.pop(name, None)
     weights = {path.name: load_file(path) for path in folder.glob("*.safetensors")}
     bits = {file: {name: tensor.numpy().tobytes() for name, tensor in state.items()} for file, state in weights.items()}

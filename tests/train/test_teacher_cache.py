@@ -12,6 +12,8 @@ from safetensors import safe_open
 from crcd.data import CropFlip, FolderImages, Loader, TensorImages, load_dataset
 from crcd.errors import CrcdError
 from crcd.models import create_model
+from crcd.train.config import DistillConfig
+from crcd.train.options import ComputeOptions
 from crcd.train.reporter import Reporter
 from crcd.train.stop import RunStopped, StopSignal
 from crcd.train.teacher import Teacher
@@ -40,8 +42,12 @@ def loader(images=None, *, pool=2, batch_size=32, crop=CROP, mean=DIGITS.mean, s
     )
 
 
-def cache(folder, source=None, *, name="resnet8", model=MODEL):
-    return TeacherCache(folder, name, model, source or loader())
+def cache(folder, source=None, *, model=MODEL, **settings):
+    return TeacherCache(folder, DistillConfig(**{"teacher": "resnet8", **settings}), model, source or loader())
+
+
+def teacher_of(model=MODEL, device=CPU):
+    return Teacher(model, device, ComputeOptions())
 
 
 class Watch(Reporter):
@@ -61,7 +67,7 @@ class Watch(Reporter):
 
 
 def filled(files):
-    files.fill(Teacher(MODEL, CPU), NEVER, Reporter())
+    files.fill(teacher_of(), NEVER, Reporter())
     return files
 
 
@@ -83,7 +89,7 @@ def photographs(folder, count=9):
 
 
 def test_rows_are_the_live_teachers_rounded_to_float16(tmp_path):
-    source, teacher = loader(pool=3), Teacher(MODEL, CPU)
+    source, teacher = loader(pool=3), teacher_of()
     cached = CachedTeacher(filled(cache(tmp_path, source)), teacher)
     shown = set()
     for batch in (batch for epoch in range(3) for batch in source.epoch(epoch)):
@@ -104,7 +110,7 @@ def test_rows_of_photographs(tmp_path):
     source = Loader(
         images, 4, augment=CropFlip(1), mean=(0.5,) * 3, std=(0.5,) * 3, device=CPU, seed=0, train=True, pool=2
     )
-    teacher, files = Teacher(model, CPU), cache(tmp_path / "cache", source, model=model)
+    teacher, files = teacher_of(model), cache(tmp_path / "cache", source, model=model)
     files.fill(teacher, NEVER, Reporter())
     cached = CachedTeacher(files, teacher)
     for batch in source.epoch(0):
@@ -113,7 +119,7 @@ def test_rows_of_photographs(tmp_path):
 
 def test_views_on_one_tensor_are_gathered_alike(tmp_path):
     source = loader()
-    cached = CachedTeacher(filled(cache(tmp_path, source)), Teacher(MODEL, CPU))
+    cached = CachedTeacher(filled(cache(tmp_path, source)), teacher_of())
     batch = next(source.epoch(0))
     mapped = cached(batch)
     cached.logits, cached.feature = torch.stack(cached.logits), torch.stack(cached.feature)
@@ -124,12 +130,12 @@ def test_views_on_one_tensor_are_gathered_alike(tmp_path):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_reads_what_the_cpu_wrote(tmp_path):
-    mapped = CachedTeacher(filled(cache(tmp_path)), Teacher(MODEL, CPU))
+    mapped = CachedTeacher(filled(cache(tmp_path)), teacher_of())
     device = torch.device("cuda:0")
     source = loader(device=device)
     files = cache(tmp_path, source)
-    assert files.fill(Teacher(MODEL, device), NEVER, Reporter())["seconds"] == 0
-    moved = CachedTeacher(files, Teacher(MODEL, device))
+    assert files.fill(teacher_of(MODEL, device), NEVER, Reporter())["seconds"] == 0
+    moved = CachedTeacher(files, teacher_of(MODEL, device))
     for on_cpu, on_gpu in zip(loader().epoch(0), source.epoch(0), strict=True):
         assert torch.equal(mapped(on_cpu).logits, moved(on_gpu).logits.cpu())
 
@@ -137,7 +143,7 @@ def test_a_gpu_reads_what_the_cpu_wrote(tmp_path):
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's list of mapped files")
 def test_files_are_mapped_on_the_cpu(tmp_path):
     files = filled(cache(tmp_path))
-    cached = CachedTeacher(files, Teacher(MODEL, CPU))
+    cached = CachedTeacher(files, teacher_of())
     maps = Path("/proc/self/maps").read_text()
     assert all(str(files.path(view)) in maps for view in range(2))
     assert len(cached.logits) == 2
@@ -145,14 +151,14 @@ def test_files_are_mapped_on_the_cpu(tmp_path):
 
 def test_what_is_there_is_not_asked_again(tmp_path):
     watch = Watch()
-    made = cache(tmp_path).fill(Teacher(MODEL, CPU), NEVER, watch)
+    made = cache(tmp_path).fill(teacher_of(), NEVER, watch)
     assert (watch.images, watch.done, made["views"]) == (200, 0, 2)
     assert made["seconds"] > 0
     assert made["bytes"] == sum(path.stat().st_size for path in tmp_path.iterdir())
-    again = cache(tmp_path).fill(Teacher(MODEL, CPU), NEVER, watch)
+    again = cache(tmp_path).fill(teacher_of(), NEVER, watch)
     assert again == made | {"seconds": 0}
     assert watch.images == 200
-    cache(tmp_path, loader(pool=3)).fill(Teacher(MODEL, CPU), NEVER, watch)
+    cache(tmp_path, loader(pool=3)).fill(teacher_of(), NEVER, watch)
     assert (watch.images, watch.done) == (300, 200)
 
 
@@ -160,14 +166,15 @@ def test_what_is_there_is_not_asked_again(tmp_path):
     "other",
     [
         lambda: cache(Path("x"), model=network(1)),
-        lambda: cache(Path("x"), name="resnet14"),
+        lambda: cache(Path("x"), teacher="resnet14"),
+        lambda: cache(Path("x"), precision="bf16"),
         lambda: cache(Path("x"), loader(DIGITS.train.take(torch.arange(1, 101)))),
         lambda: cache(Path("x"), loader(DIGITS.train.take(torch.arange(99)))),
         lambda: cache(Path("x"), loader(crop=CropFlip(2, flip=True))),
         lambda: cache(Path("x"), loader(crop=CropFlip(1, flip=False))),
         lambda: cache(Path("x"), loader(mean=(0.5,))),
     ],
-    ids=["weights", "network", "images", "fewer images", "crop", "flip", "mean"],
+    ids=["weights", "network", "precision", "images", "fewer images", "crop", "flip", "mean"],
 )
 def test_files_are_for_one_teacher_and_one_pool(other):
     assert other().hash != cache(Path("x")).hash
@@ -220,7 +227,7 @@ def test_a_damaged_file_is_said_and_made_again(tmp_path, caplog, damage):
     whole = contents(tmp_path)
     damage(files.path(1))
     watch = Watch()
-    files.fill(Teacher(MODEL, CPU), NEVER, watch)
+    files.fill(teacher_of(), NEVER, watch)
     assert [record.getMessage() for record in caplog.records] == [
         f"{files.path(1)} is damaged; this view of the teacher is made again"
     ]
@@ -230,7 +237,7 @@ def test_a_damaged_file_is_said_and_made_again(tmp_path, caplog, damage):
 
 def test_a_file_of_another_hash_is_not_used_under_this_name(tmp_path):
     theirs = cache(tmp_path, model=network(1))
-    theirs.fill(Teacher(network(1), CPU), NEVER, Reporter())
+    theirs.fill(teacher_of(network(1)), NEVER, Reporter())
     ours = cache(tmp_path)
     theirs.path(0).rename(ours.path(0))
     assert ours.rows(0) == 0
@@ -241,10 +248,10 @@ def test_a_stopped_filling_goes_on_to_the_same_bits(tmp_path, batches, kept):
     filled(cache(tmp_path / "whole"))
     watch, files = Watch(batches), cache(tmp_path / "stopped")
     with pytest.raises(RunStopped, match=r"in view [12] of 2 of the teacher; continue with: crcd distill --resume run"):
-        files.fill(Teacher(MODEL, CPU), watch.stop, watch)
+        files.fill(teacher_of(), watch.stop, watch)
     assert watch.images == kept
     later = Watch()
-    files.fill(Teacher(MODEL, CPU), NEVER, later)
+    files.fill(teacher_of(), NEVER, later)
     assert (later.done, later.images) == (kept, 200 - kept)
     assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
 
@@ -259,7 +266,7 @@ def test_a_killed_filling_keeps_the_views_before(tmp_path):
     filled(cache(tmp_path / "whole"))
     files = cache(tmp_path / "killed")
     with pytest.raises(KeyboardInterrupt):
-        files.fill(Teacher(MODEL, CPU), NEVER, Kill(6))
+        files.fill(teacher_of(), NEVER, Kill(6))
     assert [path.name for path in (tmp_path / "killed").iterdir()] == [files.path(0).name]
     assert contents(filled(files).folder) == contents(tmp_path / "whole")
 
@@ -269,5 +276,5 @@ def test_numbers_that_float16_cannot_hold_are_refused(tmp_path, factor):
     model = network()
     model.classifier.weight.data *= factor
     with pytest.raises(CrcdError, match=r"logits of view 0 reach (nan|\S+e\+\d+), .* leave out --teacher-views"):
-        cache(tmp_path, model=model).fill(Teacher(model, CPU), NEVER, Reporter())
+        cache(tmp_path, model=model).fill(teacher_of(model), NEVER, Reporter())
     assert list(tmp_path.iterdir()) == []

@@ -121,6 +121,5 @@ class LiveReporter(Reporter):
 
     @staticmethod
     def _loss(learner: Learner, score: Mapping[str, Any]) -> float | None:
-        sums, steps = learner.totals.sums, learner.totals.steps
-        running = learner.device.type == "cpu" and steps > 0 and "loss" in sums
-        return sums["loss"].item() / steps if running else score.get("loss")
+        running = learner.totals.means() if learner.device.type == "cpu" else {}
+        return running.get("loss", score.get("loss"))

@@ -35,5 +35,5 @@ def _cells(entry: Mapping[str, Any]) -> list[str]:
         f"{entry['multiply_adds']:,}",
         f"{entry['top1']:.2f}",
         agreement,
-        f"{entry['seconds']:.1f}",
+        "" if entry["seconds"] is None else f"{entry['seconds']:.1f}",
     ]

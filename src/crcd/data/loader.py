@@ -33,6 +33,16 @@ class Inputs(NamedTuple):
     parameters_B3: Tensor | None
     pool_view_B: Tensor | None
 
+    def clone(self) -> "Inputs":
+        """The same in memory of its own."""
+        return Inputs._make(None if tensor is None else tensor.clone() for tensor in self)
+
+    def copy_(self, other: "Inputs") -> None:
+        """Take over another batch's, in this one's memory."""
+        for own, new in zip(self, other, strict=True):
+            if own is not None and new is not None:
+                own.copy_(new, non_blocking=True)
+
 
 class Loader:
     """Batches on a device: uint8 images, gathered or decoded, augmented and normalised there.

@@ -28,7 +28,7 @@ def feature_gradient(logits_BC: Tensor, target_B: Tensor, weight_CD: Tensor) -> 
     """
     dtype = torch.promote_types(logits_BC.dtype, torch.float32)
     with torch.autocast(logits_BC.device.type, enabled=False):
-        is_target_BC = F.one_hot(target_B, logits_BC.shape[1]).to(torch.bool)
+        is_target_BC = target_B[:, None] == torch.arange(logits_BC.shape[1], device=target_B.device)
         others_BC = F.softmax(logits_BC.to(dtype), dim=1).masked_fill(is_target_BC, 0.0)
         residual_BC = torch.where(is_target_BC, -others_BC.sum(dim=1, keepdim=True), others_BC)
         return residual_BC @ weight_CD.to(dtype)

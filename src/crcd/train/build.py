@@ -84,5 +84,5 @@ def build_learners(config: DistillConfig, material: Material, images: Images, te
                     student_view = viewer.eval()(example)
                     teacher_view = teacher.viewer(example.to(material.device))
                 method = method_class.build(config.method_config(name), student_view, teacher_view, images.labels)
-        learners.append(Learner(name, viewer, method, config, stream, material.device))
+        learners.append(Learner(name, viewer, method, config, stream, material.device, config))
     return learners

@@ -8,11 +8,11 @@ from crcd.errors import CrcdError
 from crcd.methods import METHODS, find_method
 from crcd.methods.crcd import CRCDConfig
 from crcd.methods.kd import KDConfig
-from crcd.train.options import DataOptions, OptimiserOptions, RunOptions, require
+from crcd.train.options import ComputeOptions, DataOptions, OptimiserOptions, RunOptions, require
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(DataOptions, OptimiserOptions, RunOptions):
+class TrainOptions(DataOptions, OptimiserOptions, ComputeOptions, RunOptions):
     """Everything that training any network needs."""
 
     def __post_init__(self) -> None:

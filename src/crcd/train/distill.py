@@ -17,7 +17,8 @@ from crcd.train.material import Material
 from crcd.train.outcome import Outcome, describe_run, learner_entry, model_entry
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder, begin_folder
-from crcd.train.scratch import NAME, train_classifier
+from crcd.train.scratch import train_classifier
+from crcd.train.step import Guide
 from crcd.train.stop import StopSignal
 from crcd.train.teacher import Teacher
 from crcd.train.teacher_cache import CachedTeacher, TeacherCache
@@ -43,20 +44,21 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
         images = subset(images, config.student_images, config.seed)
     train = material.train_loader(images, config.teacher_views)
     model = _initial_teacher(config, material, folder)
-    build_learners(config, material, images, Teacher(model, device))  # mistakes show before a long teacher training
+    # Mistakes show here, before a teacher's long training.
+    build_learners(config, material, images, Teacher(model, device, config))
     if config.resume is None:
         folder.create(config)
     model = _trained_teacher(model, config, material, folder, stop, reporter)
-    teacher = Teacher(model, device)
+    teacher = Teacher(model, device, config)
     learners = build_learners(config, material, images, teacher)
     loader = material.score_loader()
     scorer = Scorer(lambda: loader.epoch(0), material.scored.labels, teacher.viewer.model)
     if math.isnan(scorer.teacher_top1 or 0):
         raise CrcdError(f"the teacher {config.teacher} gives logits that are not finite: its weights are broken")
-    guide: Teacher | CachedTeacher | None = teacher if any(learner.method for learner in learners) else None
+    guide: Guide | None = teacher if any(learner.method is not None for learner in learners) else None
     cache: dict[str, Any] = {}
     if guide is not None and config.teacher_views is not None:
-        files = TeacherCache(config.teacher_cache or folder.path / "teacher-cache", config.teacher, model, train)
+        files = TeacherCache(config.teacher_cache or folder.path / "teacher-cache", config, model, train)
         cache = files.fill(teacher, stop, reporter)
         guide = CachedTeacher(files, teacher)
     title = " ".join(config.methods)
@@ -68,9 +70,7 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
     if cache:
         teacher_entry["cache"] = cache
     training = _teacher_training(folder)
-    teacher_entry |= (
-        {name: training["learners"][NAME][name] for name in ("epochs", "seconds")} if training else UNTRAINED
-    )
+    teacher_entry |= {"epochs": training["epochs"], "seconds": training["step_seconds"]} if training else UNTRAINED
     summary = {
         **describe_run(config, material),
         "student_images": len(images),
@@ -79,6 +79,7 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
             learner.name: learner_entry(config.student, learner.viewer.model, learner.name, loop.history, material)
             for learner in learners
         },
+        "step_seconds": loop.step_seconds,
         "seconds": round(loop.seconds + cache.get("seconds", 0.0) + (training["seconds"] if training else 0.0), 3),
     }
     folder.write_summary(summary)

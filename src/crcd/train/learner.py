@@ -1,5 +1,6 @@
 """One student, its method and its optimiser."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,8 +12,9 @@ from crcd.data.batch import Batch
 from crcd.methods.method import Method
 from crcd.models import Viewer
 from crcd.relation.view import View
-from crcd.train.options import OptimiserOptions
+from crcd.train.options import ComputeOptions, OptimiserOptions
 from crcd.train.randomness import RandomStream
+from crcd.train.reader import Reader
 from crcd.train.stopwatch import Stopwatch
 from crcd.train.totals import Totals
 
@@ -29,6 +31,7 @@ class Learner:
         options: settings of the optimiser.
         stream: its random numbers.
         device: where all of it computes.
+        compute: how its network computes.
     """
 
     def __init__(
@@ -39,49 +42,55 @@ class Learner:
         options: OptimiserOptions,
         stream: RandomStream,
         device: torch.device,
+        compute: ComputeOptions,
     ) -> None:
         self.name = name
         self.viewer = viewer.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.method = method.to(device) if method is not None else None
         self.stream = stream
         self.device = device
-        self.totals = Totals()
+        self.totals = Totals(device)
         self.watch = Stopwatch(device)
+        self.read = Reader(self.viewer, compute)
+        self.learning_rate = torch.tensor(options.lr, device=device)
+        self.weight = torch.ones((), device=device)
         parameters = [*viewer.parameters(), *(method.parameters() if method is not None else ())]
         self.optimizer = SGD(
             dict.fromkeys(parameter for parameter in parameters if parameter.requires_grad),
-            lr=options.lr,
+            lr=self.learning_rate,
             momentum=options.momentum,
             nesterov=options.nesterov,
             weight_decay=options.weight_decay,
+            fused=True,
         )
 
-    def step(self, batch: Batch, teacher: View | None, learning_rate: float, weight: float) -> None:
+    def schedule(self, learning_rate: float, weight: float) -> None:
+        """Set the learning rate, and w, the weight of the method's terms, for the steps to come."""
+        self.learning_rate.fill_(learning_rate)
+        self.weight.fill_(weight)
+
+    def step(self, batch: Batch, teacher: Callable[[], View] | None) -> None:
         """Learn from one batch and add the loss and its parts to the epoch's totals.
 
         Args:
             batch: images, classes and indices.
-            teacher: the teacher's view of the batch; None where no learner needs one.
-            learning_rate: of this step.
-            weight: w, of the method's terms; at 0 the method rests.
+            teacher: gives the teacher's view of the batch, when the student's is made; None where the method rests.
         """
         self.viewer.train()
         with self.watch.running(), self.stream.active():
-            loss, parts = self._loss(batch, teacher, weight)
-            for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate
+            loss, parts = self._loss(batch, teacher)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
             self.totals.add(parts)
 
-    def _loss(self, batch: Batch, teacher: View | None, weight: float) -> tuple[Tensor, dict[str, Tensor]]:
-        student = self.viewer(batch.image)
-        ce = cross_entropy(student.logits.float(), batch.target)
-        if self.method is None or teacher is None or weight == 0:
+    def _loss(self, batch: Batch, teacher: Callable[[], View] | None) -> tuple[Tensor, dict[str, Tensor]]:
+        student = self.read(batch.image)
+        ce = cross_entropy(student.logits, batch.target)
+        if self.method is None or teacher is None:
             return ce, {"loss": ce.detach(), "ce": ce.detach()}
-        terms = self.method(student, teacher, batch)
-        loss = self.method.ce_weight * ce + weight * terms["loss"]
+        terms = self.method(student, teacher(), batch)
+        loss = self.method.ce_weight * ce + self.weight * terms["loss"]
         return loss, terms | {"loss": loss.detach(), "ce": ce.detach()}
 
     def not_finite(self) -> list[str]:
@@ -113,6 +122,8 @@ class Learner:
         if self.method is not None:
             self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate  # the tensor that schedule() sets, in place of the stored one
         self.stream.load_state_dict(state["stream"])
-        self.totals.load_state_dict(state["totals"], self.device)
+        self.totals.load_state_dict(state["totals"])
         self.watch.seconds = state["seconds"]

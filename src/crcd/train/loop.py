@@ -3,14 +3,13 @@
 import hashlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from crcd.data.batch import Batch
 from crcd.data.loader import Loader
 from crcd.errors import CrcdError
 from crcd.evaluate.scorer import Scorer
-from crcd.relation.view import View
+from crcd.train.captured import CapturedStep
 from crcd.train.checkpoint import load_checkpoint, save_checkpoint
 from crcd.train.config import TrainOptions
 from crcd.train.config_file import fingerprint
@@ -18,7 +17,9 @@ from crcd.train.learner import Learner
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder
 from crcd.train.schedule import distillation_weight, learning_rate
+from crcd.train.step import Guide, Step
 from crcd.train.stop import StopSignal
+from crcd.train.stopwatch import Stopwatch
 
 
 class Loop:
@@ -30,7 +31,7 @@ class Loop:
         title: what is trained, for the reporter.
         config: settings of the whole run.
         learners: the students.
-        teacher: gives the teacher's view of a batch; None where no learner has a method.
+        guide: the teacher's view of a batch; None where no learner has a method.
         train: training batches; those of an epoch depend on seed and epoch alone.
         scorer: scores the students after each epoch.
         folder: where checkpoint and metrics are written.
@@ -44,7 +45,7 @@ class Loop:
         title: str,
         config: TrainOptions,
         learners: Sequence[Learner],
-        teacher: Callable[[Batch], View] | None,
+        guide: Guide | None,
         train: Loader,
         scorer: Scorer,
         folder: RunFolder,
@@ -55,7 +56,6 @@ class Loop:
         self.title = title
         self.config = config
         self.learners = learners
-        self.teacher = teacher
         self.train = train
         self.scorer = scorer
         self.folder = folder
@@ -67,6 +67,9 @@ class Loop:
         labels_N = train.images.labels
         self._images = {"count": len(labels_N), "labels": hashlib.sha256(labels_N.cpu().numpy().tobytes()).hexdigest()}
         self.history: list[dict[str, Any]] = []
+        captured = config.capture and train.device.type == "cuda"
+        self._take_step = (CapturedStep if captured else Step)(train, guide, learners)
+        self._watch = Stopwatch(train.device)
         self._seconds_before = 0.0
         self._began = self._saved = time.monotonic()
         if folder.checkpoint.exists():
@@ -93,16 +96,15 @@ class Loop:
 
     def _train_epoch(self) -> None:
         weight = distillation_weight(self.distill_until, self.epoch)
-        for batch in self.train.epoch(self.epoch, self.step):
+        for inputs in self.train.inputs(self.epoch, self.step):
             rate = learning_rate(self.config, self.epoch, self.step, len(self.train))
-            view = self.teacher(batch) if self.teacher is not None and weight > 0 else None
-            for learner in self.learners:
-                learner.step(batch, view, rate, weight)
+            with self._watch.running():
+                self._take_step(inputs, rate, weight)
             self.step += 1
-            self._between_steps(len(batch.target))
+            self._between_steps(len(inputs.index_B))
 
     def _between_steps(self, images: int) -> None:
-        if self.learners[0].device.type == "cpu":
+        if self.train.device.type == "cpu":
             for learner in self.learners:
                 self._refuse(learner, learner.totals.not_finite())
         self.reporter.step(images)
@@ -123,20 +125,23 @@ class Loop:
         self.epoch, self.step = self.epoch + 1, 0
         for learner in self.learners:
             learner.begin_epoch()
+        self._watch.seconds = 0.0
         self._save()
         self.folder.write_metrics(self.history)
         self.reporter.epoch(records)
 
     def _record(self, learner: Learner, score: dict[str, float]) -> dict[str, Any]:
-        seconds = learner.watch.seconds
+        seconds, step_seconds = learner.watch.seconds, self._watch.seconds
+        assert step_seconds is not None
         return {
             "epoch": self.epoch + 1,
             "learner": learner.name,
             **learner.totals.means(),
             **score,
             "lr": learning_rate(self.config, self.epoch, len(self.train) - 1, len(self.train)),
-            "seconds": round(seconds, 3),
-            "images_per_second": round(len(self.train) * self.config.batch_size / seconds, 1),
+            "seconds": None if seconds is None else round(seconds, 3),
+            "step_seconds": round(step_seconds, 3),
+            "images_per_second": round(len(self.train) * self.config.batch_size / step_seconds, 1),
         }
 
     def _check_finite(self) -> None:
@@ -156,6 +161,12 @@ class Loop:
         """Seconds since the run began, without pauses between its sittings."""
         return self._seconds_before + time.monotonic() - self._began
 
+    @property
+    def step_seconds(self) -> float:
+        """Seconds of the training steps of all whole epochs, teacher and all learners together."""
+        times: list[float] = [r["step_seconds"] for r in self.history if r["learner"] == self.learners[0].name]
+        return round(sum(times), 3)
+
     def _save(self) -> None:
         state = {
             "fingerprint": fingerprint(self.config),
@@ -164,6 +175,7 @@ class Loop:
             "step": self.step,
             "history": self.history,
             "seconds": self.seconds,
+            "step_seconds": self._watch.seconds,
             "learners": {learner.name: learner.state_dict() for learner in self.learners},
         }
         save_checkpoint(self.folder.checkpoint, state)
@@ -178,6 +190,7 @@ class Loop:
             )
         self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
         self._seconds_before = state["seconds"]
+        self._watch.seconds = state["step_seconds"]
         for learner in self.learners:
             learner.load_state_dict(state["learners"][learner.name])
         self.folder.write_metrics(self.history)

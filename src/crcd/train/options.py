@@ -86,6 +86,18 @@ class OptimiserOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ComputeOptions:
+    """How networks are computed. Losses, banks and weights are float32 in any case."""
+
+    precision: Literal["float32", "bf16"] = "float32"
+    """Of the networks' forward and backward passes: float32 (a GPU's convolutions in TF32), or bfloat16 autocast."""
+    compile: bool = False
+    """Compile the networks with torch.compile: minutes at the start, quicker steps afterwards."""
+    capture: bool = True
+    """On a GPU, replay the training step as one CUDA graph; it changes no number."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """The run and its folder."""
 

@@ -56,15 +56,17 @@ def learner_entry(
 ) -> dict[str, Any]:
     """The part of a summary about one learner: its scores after the last epoch, never the best one.
 
-    Loss parts are those of the last epoch that had them.
+    Loss parts are those of the last epoch that had them. Its own seconds are not known (None) where the steps of all
+    learners ran as one CUDA graph.
     """
     own = [record for record in history if record["learner"] == learner]
     latest: dict[str, Any] = {}
     for record in own:
         latest |= record
-    for name in ("epoch", "learner", "lr", "images_per_second"):
+    for name in ("epoch", "learner", "lr", "step_seconds", "images_per_second"):
         del latest[name]
-    seconds = round(sum(record["seconds"] for record in own), 3)
+    times = [record["seconds"] for record in own]
+    seconds = None if None in times else round(sum(times), 3)
     return {**model_entry(model_name, model, material), **latest, "epochs": own[-1]["epoch"], "seconds": seconds}
 
 

@@ -8,7 +8,10 @@ from torch import Tensor
 
 
 class RandomStream:
-    """A state of PyTorch's global generators that code can be run under and that goes on where it left off.
+    """Random numbers that code draws from PyTorch's global generators, going on where they left off.
+
+    Inside ``active`` the CPU's generator holds this stream's state, and the GPU's generator *is* this stream's: its
+    state is exchanged by reference, which a CUDA graph can capture.
 
     Args:
         seed: where the stream begins.
@@ -16,36 +19,42 @@ class RandomStream:
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
-        self._devices = [device] if device.type == "cuda" else []
-        with torch.random.fork_rng(self._devices):
-            torch.manual_seed(seed)
-            self._read()
+        self.device = device
+        self.generator = torch.Generator(device).manual_seed(seed) if device.type == "cuda" else None
+        self._cpu = torch.Generator().manual_seed(seed).get_state()
 
     @contextmanager
     def active(self) -> Iterator[None]:
         """Random numbers drawn inside come from this stream; the global state is as before afterwards."""
-        with torch.random.fork_rng(self._devices):
-            self._write()
-            try:
-                yield
-            finally:
-                self._read()
-
-    def _read(self) -> None:
-        self._cpu = torch.get_rng_state()
-        self._cuda = [torch.cuda.get_rng_state(device) for device in self._devices]
-
-    def _write(self) -> None:
+        outside = torch.get_rng_state()
         torch.set_rng_state(self._cpu)
-        for device, state in zip(self._devices, self._cuda, strict=True):
-            torch.cuda.set_rng_state(state, device)
+        try:
+            with self._active_on_gpu():
+                yield
+        finally:
+            self._cpu = torch.get_rng_state()
+            torch.set_rng_state(outside)
 
-    def state_dict(self) -> dict[str, Tensor | list[Tensor]]:
+    @contextmanager
+    def _active_on_gpu(self) -> Iterator[None]:
+        if self.generator is None:
+            yield
+            return
+        current = torch.cuda.default_generators[self.device.index or 0]
+        outside = current.graphsafe_get_state()
+        current.graphsafe_set_state(self.generator)
+        try:
+            yield
+        finally:
+            current.graphsafe_set_state(outside)
+
+    def state_dict(self) -> dict[str, Tensor]:
         """The position in the stream."""
-        return {"cpu": self._cpu, "cuda": self._cuda}
+        gpu = {} if self.generator is None else {"cuda": self.generator.get_state()}
+        return {"cpu": self._cpu, **gpu}
 
-    def load_state_dict(self, state: dict[str, Tensor | list[Tensor]]) -> None:
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from a stored position; one stored on a device of another type leaves the GPU's as it is."""
-        self._cpu = torch.as_tensor(state["cpu"]).cpu()
-        if len(state["cuda"]) == len(self._cuda):
-            self._cuda = [torch.as_tensor(position).cpu() for position in state["cuda"]]
+        self._cpu = state["cpu"].cpu()
+        if self.generator is not None and "cuda" in state:
+            self.generator.set_state(state["cuda"].cpu())

@@ -51,7 +51,7 @@ def train_classifier(
     stream = RandomStream(config.seed, material.device)
     with stream.active():
         model = build_model(config.model, material)
-    learner = Learner(NAME, Viewer(model), None, config, stream, material.device)
+    learner = Learner(NAME, Viewer(model), None, config, stream, material.device, config)
     loader = material.score_loader()
     scorer = Scorer(lambda: loader.epoch(0), material.scored.labels, None)
     loop = Loop(
@@ -60,5 +60,6 @@ def train_classifier(
     loop.run()
     save_weights(model, folder.weights(NAME), metadata(config.model, material))
     entry = learner_entry(config.model, model, NAME, loop.history, material)
-    folder.write_summary({**describe_run(config, material), "learners": {NAME: entry}, "seconds": loop.seconds})
+    times = {"step_seconds": loop.step_seconds, "seconds": loop.seconds}
+    folder.write_summary({**describe_run(config, material), "learners": {NAME: entry}, **times})
     return model

@@ -3,9 +3,11 @@
 import torch
 from torch import nn
 
-from crcd.data.batch import Batch
+from crcd.data import Batch
 from crcd.models import Viewer, fold_batchnorm
 from crcd.relation.view import View
+from crcd.train.options import ComputeOptions
+from crcd.train.reader import Reader
 
 
 class Teacher:
@@ -14,15 +16,17 @@ class Teacher:
     Args:
         model: the trained classifier; left as it is.
         device: where the copy computes.
+        compute: how.
     """
 
-    def __init__(self, model: nn.Module, device: torch.device) -> None:
+    def __init__(self, model: nn.Module, device: torch.device, compute: ComputeOptions) -> None:
         folded = fold_batchnorm(model).requires_grad_(False)
         self.viewer = Viewer(folded.to(device=device, memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
+        self._read = Reader(self.viewer, compute)
 
     def __call__(self, batch: Batch) -> View:
         """View of a batch. Its tensors have no graph and may be saved for the backward pass of a student."""
         with torch.inference_mode():
-            view = self.viewer(batch.image)
+            view = self._read(batch.image)
         maps = {name: feature_map.clone() for name, feature_map in view.maps.items()}
         return View(view.logits.clone(), view.feature.clone(), view.classifier, maps)

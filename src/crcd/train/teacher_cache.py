@@ -16,12 +16,11 @@ from torch import Tensor, nn
 from crcd.data import Batch, Loader
 from crcd.errors import CrcdError
 from crcd.relation.view import View
+from crcd.train.config import DistillConfig
 from crcd.train.files import write_atomically
 from crcd.train.reporter import Reporter
 from crcd.train.stop import StopSignal
 from crcd.train.teacher import Teacher
-
-STORED = "float16"
 
 log = logging.getLogger(__name__)
 
@@ -30,24 +29,24 @@ class TeacherCache:
     """Files FOLDER/HASH-view000.safetensors, HASH-view001.safetensors, ..., one for each view of a loader's pool.
 
     A file holds the teacher's ``logits`` [n, C] and ``feature`` [n, D] of the first n images in their order, rounded
-    to float16; n is N once the view is whole. Its metadata say what the answers depend on: network and weights of the
-    teacher, pixels and their normalisation, augmentation. The hash is of these; it depends neither on how many views
-    there are nor on the seed or the student of a run, so that many runs share a folder.
+    to float16; n is N once the view is whole. Its metadata say what the answers depend on: network, precision and
+    weights of the teacher, pixels and their normalisation, augmentation. The hash is of these; it depends neither on
+    how many views there are nor on seed or student of a run, so that many runs share a folder.
 
     Args:
         folder: made when the first file is written.
-        teacher: name of the teacher's network.
+        config: name of the teacher's network, and the precision in which it computes.
         model: the teacher itself, as it was trained.
         loader: has the pool.
     """
 
-    def __init__(self, folder: Path, teacher: str, model: nn.Module, loader: Loader) -> None:
+    def __init__(self, folder: Path, config: DistillConfig, model: nn.Module, loader: Loader) -> None:
         self.folder = folder
         self.loader = loader
         assert loader.pool_RN3 is not None
         self.views = len(loader.pool_RN3)
-        weights = _digest(model.state_dict())
-        self.identity = {"teacher": f"{teacher}, {weights}", **loader.pool_identity(), "stored": STORED}
+        teacher = f"{config.teacher} in {config.precision}, {_digest(model.state_dict())}"
+        self.identity = {"teacher": teacher, **loader.pool_identity(), "stored": "float16"}
         self.hash = hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:16]
 
     def path(self, view: int) -> Path:

@@ -1,0 +1,183 @@
+"""The step waits for nothing; captured, it does what the eager step does."""
+
+import logging
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from crcd.data import CropFlip, Loader, TensorImages
+from crcd.methods.crcd import CRCD, CRCDConfig
+from crcd.methods.kd import KD, KDConfig
+from crcd.models import Viewer, create_model
+from crcd.train import captured
+from crcd.train.captured import WARM_UP, CapturedStep
+from crcd.train.learner import Learner
+from crcd.train.options import ComputeOptions, OptimiserOptions
+from crcd.train.randomness import RandomStream
+from crcd.train.step import Step
+from crcd.train.teacher import Teacher
+
+CPU = torch.device("cpu")
+CLASSES = 5
+gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+def build(kind, device=CPU, objective="infonce", source="bank"):
+    """A step of three learners (ce, kd, crcd) under one teacher, and its loader; the same whenever it is built."""
+    g = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (96, 1, 8, 8), generator=g, dtype=torch.uint8)
+    images = TensorImages(pixels, torch.arange(96) % CLASSES)
+    loader = Loader(
+        images, 12, augment=CropFlip(1), mean=(0.5,), std=(0.5,), device=device, seed=0, train=True
+    )  # fmt: skip
+    torch.manual_seed(0)
+    teacher = Teacher(create_model("resnet8", CLASSES, 1), device, ComputeOptions())
+    learners = []
+    for name in ("ce", "kd", "crcd"):
+        stream = RandomStream(0, device)
+        with stream.active():
+            viewer = Viewer(create_model("resnet8", CLASSES, 1))
+            config = CRCDConfig(dim=16, negatives=20, objective=objective, source=source)
+            method = {"ce": None, "kd": KD(KDConfig()), "crcd": CRCD(config, 64, 64, images.labels)}[name]
+        learners.append(Learner(name, viewer, method, OptimiserOptions(), stream, device, ComputeOptions()))
+    return kind(loader, teacher, learners), loader
+
+
+def train(step, loader, epochs=2):
+    """Epochs with a rate of their own, distillation in all but the last."""
+    for epoch in range(epochs):
+        for number, inputs in enumerate(loader.inputs(epoch)):
+            step(inputs, 0.05 / (epoch + number + 1), float(epoch < epochs - 1))
+    return step.learners
+
+
+def assert_same(learners, others, **tolerance):
+    for one, other in zip(learners, others, strict=True):
+        tensors = [*one.viewer.state_dict().values(), *one.optimizer.state_dict()["state"][0].values()]
+        wanted = [*other.viewer.state_dict().values(), *other.optimizer.state_dict()["state"][0].values()]
+        if one.method is not None:
+            tensors += [x for x in one.method.state_dict().values() if isinstance(x, torch.Tensor)]
+            wanted += [x for x in other.method.state_dict().values() if isinstance(x, torch.Tensor)]
+        for x, y in zip(tensors, wanted, strict=True):
+            torch.testing.assert_close(x, y, **tolerance)
+        assert one.totals.means() == pytest.approx(other.totals.means(), rel=1e-5)
+
+
+class NoReads(TorchDispatchMode):
+    """Refuses whatever makes the host wait for a tensor's value."""
+
+    READS = ("_local_scalar_dense", "item", "is_nonzero", "equal", "nonzero", "masked_select", "unique")
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert function.overloadpacket.__name__ not in self.READS, function
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("objective", ["infonce", "nce"])
+@pytest.mark.parametrize("source", ["bank", "queue", "batch"])
+def test_a_step_reads_no_value_from_the_device(objective, source):
+    step, loader = build(Step, objective=objective, source=source)
+    inputs = list(loader.inputs(0))
+    for first in inputs[:2]:  # the constant of nce is read once, when it is frozen
+        step(first, 0.05, 1.0)
+    with NoReads():
+        for more in inputs[2:5]:
+            step(more, 0.05, 1.0)
+
+
+def test_reads_are_found():
+    with NoReads(), pytest.raises(AssertionError, match="_local_scalar_dense"):
+        torch.ones(()).item()
+
+
+class Recorded:
+    """Stands in for a CUDA graph: replays by taking the step that was recorded, on the recorded inputs."""
+
+    def register_generator_state(self, generator):
+        assert generator is None
+
+    def replay(self):
+        self.work()
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """CUDA as far as CapturedStep needs it, on the CPU; gives the graphs that were recorded."""
+    graphs = []
+
+    @contextmanager
+    def graph(made, stream, capture_error_mode):
+        def record(self, inputs, *, distilling):
+            made.work = lambda: take(self, inputs, distilling=distilling)
+
+        take = Step.run
+        monkeypatch.setattr(Step, "run", record)
+        yield
+        monkeypatch.setattr(Step, "run", take)
+        graphs.append(made)
+
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    cuda = SimpleNamespace(
+        Stream=lambda device: stream,
+        stream=lambda stream: nullcontext(),
+        current_stream=lambda: stream,
+        CUDAGraph=Recorded,
+        graph=graph,
+    )
+    monkeypatch.setattr(captured, "torch", SimpleNamespace(cuda=cuda))
+    return graphs
+
+
+def test_recorded_steps_are_the_eager_steps(recorded):
+    """Warm-up, new inputs, new rates, and a new recording when distillation ends, without a GPU."""
+    assert_same(train(*build(CapturedStep), epochs=3), train(*build(Step), epochs=3), rtol=0, atol=0)
+    assert len(recorded) == 2
+
+
+def test_a_step_that_cannot_be_captured_goes_on_eagerly(recorded, monkeypatch, caplog):
+    @contextmanager
+    def refuse(made, stream, capture_error_mode):
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+        yield
+
+    monkeypatch.setattr(captured.torch.cuda, "graph", refuse)
+    with caplog.at_level(logging.WARNING):
+        learners = train(*build(CapturedStep))
+    assert_same(learners, train(*build(Step)), rtol=0, atol=0)
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "the training step can't be captured as a CUDA graph, it runs eagerly "
+        "(operation not permitted when stream is capturing)"
+    )
+
+
+@pytest.mark.gpu
+@gpu
+@pytest.mark.parametrize("objective", ["infonce", "nce"])
+@pytest.mark.parametrize("source", ["bank", "queue", "batch"])
+def test_captured_equals_eager(objective, source, caplog):
+    device = torch.device("cuda:0")
+    steps = [build(kind, device, objective, source) for kind in (CapturedStep, Step)]
+    learners, others = (train(*step, epochs=4) for step in steps)
+    assert not caplog.records
+    assert steps[0][0]._graph is not None
+    assert_same(learners, others, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.gpu
+@gpu
+@pytest.mark.parametrize("kind", [Step, CapturedStep])
+def test_an_epoch_does_not_wait_for_the_gpu(kind):
+    step, loader = build(kind, torch.device("cuda:0"))
+    inputs = list(loader.inputs(0))
+    for number in range(WARM_UP + 1):
+        step(inputs[number], 0.05, 1.0)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for given in loader.inputs(1):
+            step(given, 0.05, 1.0)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
