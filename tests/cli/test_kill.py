@@ -19,7 +19,8 @@ SETTINGS = (
 def results(run):
     summary = json.loads((run / "summary.json").read_text())
     for entry in (summary, summary["teacher"], summary["teacher"].get("cache", {}), *summary["learners"].values()):
-        entry.pop("seconds", None)
+        for name in ("seconds", "step_seconds"):
+            entry.pop(name, None)
     summary.pop("commit")
     weights = {path.name: load_file(path) for path in run.glob("*.safetensors")}
     return summary, {
