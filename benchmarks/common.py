@@ -150,7 +150,10 @@ def _cuda_ms(step: Step, calls: int) -> float:
 
 @dataclass(frozen=True)
 class _Usage:
-    """Processor seconds since the machine started: of all programs, idle ones included, and of this process."""
+    """Processor seconds since the machine started: of all programs, idle ones included, and of this process.
+
+    The living children of the process, workers that load data, count as it.
+    """
 
     busy: float
     total: float
@@ -163,9 +166,12 @@ class _Usage:
         if not stat.exists():
             return cls(0.0, 0.0, 0.0)
         ticks = [int(word) for word in stat.read_text().split("\n", 1)[0].split()[1:9]]
-        user, nice, system, idle, waiting, *interrupted_or_stolen = (n / os.sysconf("SC_CLK_TCK") for n in ticks)
+        tick = 1 / os.sysconf("SC_CLK_TCK")
+        user, nice, system, idle, waiting, *interrupted_or_stolen = (n * tick for n in ticks)
         busy = user + nice + system + sum(interrupted_or_stolen)
-        return cls(busy, busy + idle + waiting, time.process_time())
+        children = [Path(f"/proc/{child.pid}/stat").read_text() for child in multiprocessing.active_children()]
+        own = [sum(int(word) for word in stat.rpartition(")")[2].split()[11:13]) * tick for stat in children]
+        return cls(busy, busy + idle + waiting, time.process_time() + sum(own))
 
     def foreign_since(self, before: "_Usage") -> float:
         """Share of the processors that other programs (or other machines on the same host) have used."""

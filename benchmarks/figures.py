@@ -110,17 +110,19 @@ def scale(result: dict[str, Any]) -> dict[str, Figure]:
 
 
 def step(result: dict[str, Any]) -> dict[str, Figure]:
-    """The parts of a training step as one bar."""
+    """The parts of a training step of CRCD as one bar."""
     figure = Figure(figsize=(7.5, 1.6), layout="constrained")
     axes = figure.add_subplot()
     left = 0.0
-    for name, colour in zip(result["repeats"][0], PARTS, strict=False):
-        width = median(repeat[name] for repeat in result["repeats"])
+    rounds = result["parts"]["rounds_ms"]
+    for name, colour in zip(rounds[0], PARTS, strict=False):
+        width = median(ms[name] for ms in rounds)
         axes.barh(0, width, left=left, color=colour, label=f"{name} {width:.0f} ms")
         left += width
     axes.set(xlabel="ms", yticks=[])
-    sizes = ", ".join(f"{name} = {value:,}" for name, value in result["sizes"].items())
-    axes.set_title(f"one training step, {sizes}, {_machine(result)}", loc="left")
+    sizes = result["sizes"]
+    pair = f"{sizes['teacher']} to {sizes['student']}, batch {sizes['batch']}, K = {result['parts']['K']:,}"
+    axes.set_title(f"{pair}, {_machine(result)}", loc="left")
     axes.grid(axis="y", visible=False)
     figure.legend(loc="outside right upper")
     return {"": figure}

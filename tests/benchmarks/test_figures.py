@@ -27,7 +27,10 @@ RESULTS = {
         "cases": [scale_case(series, value) for series in ("negatives", "batch") for value in (8, 16)],
         "slopes": {"negatives": {"whole": 0.75}, "batch": {"whole": 1.5}},
     },
-    "step": {"repeats": [{"teacher": 10.0, "loss": 5.0}, {"teacher": 12.0, "loss": 5.0}], "sizes": {"B": 64}},
+    "step": {
+        "parts": {"K": 64, "rounds_ms": [{"teacher": 10.0, "loss": 5.0}, {"teacher": 12.0, "loss": 5.0}]},
+        "sizes": {"teacher": "resnet56", "student": "resnet20", "batch": 32},
+    },
     "peers": {
         "cases": [{"name": "ours, K=8", "owner": "ours", "what": "step", "ms": MS}],
         "size": {"teacher": "resnet56", "student": "resnet20", "batch": 64},
@@ -37,7 +40,7 @@ LABELS = {
     "loss-cpu-time.svg": ["released form", "native form", "negatives K", "256", "A processor, 2 threads"],
     "loss-cpu-memory.svg": ["released form", "native form", "MiB"],
     "scale-cpu.svg": ["exponent 0.75", "exponent 1.50", "draw", "update"],
-    "step-cpu.svg": ["teacher 11 ms", "loss 5 ms", "B = 64"],
+    "step-cpu.svg": ["teacher 11 ms", "loss 5 ms", "resnet56 to resnet20, batch 32, K = 64"],
     "peers-cpu.svg": ["ours, K=8", "resnet56 to resnet20, batch 64"],
 }
 

@@ -42,6 +42,7 @@ def complaint(crcd):
         (["distill", "--batch-size", "2000", "--student-images", "100"], "batch size 2000 is more than the 100"),
         (["distill", "--epochs", "0"], "--epochs is 0"),
         (["distill", "--teacher-epochs", "3", "--warmup-epochs", "4"], "--teacher-epochs is 3: give more than the 4"),
+        (["distill", "--teacher-cache", "answers"], "--teacher-cache is answers: give --teacher-views too"),
         (["distill", "--kd.weight", "nan"], "kd.weight is nan"),
         (["distill", "--crcd.negatives", "5000"], "set negatives (--crcd.negatives) to 2"),
         (["distill", "--time-budget", "soon"], "--time-budget is soon"),

@@ -18,8 +18,9 @@ SETTINGS = (
 
 def results(run):
     summary = json.loads((run / "summary.json").read_text())
-    for entry in (summary, summary["teacher"], *summary["learners"].values()):
-        entry.pop("seconds")
+    for entry in (summary, summary["teacher"], summary["teacher"].get("cache", {}), *summary["learners"].values()):
+        for name in ("seconds", "step_seconds"):
+            entry.pop(name, None)
     summary.pop("commit")
     weights = {path.name: load_file(path) for path in run.glob("*.safetensors")}
     return summary, {
@@ -67,3 +68,24 @@ def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, weights, uninterrupted,
     answer = finish(start("distill", "--resume", run))
     assert answer.status == 0, answer.err
     assert results(run) == uninterrupted
+
+
+def test_a_run_interrupted_while_the_teacher_is_asked_goes_on_to_the_same_bits(tmp_path, weights, start, finish):
+    """Many views, so that the signal meets the filling."""
+    cached = ("--device", "cpu", "--image-size", "8", "--batch-size", "16", "--epochs", "1", "--methods", "kd")
+    words = ("distill", *cached, "--teacher", "resnet8", "--teacher-weights", weights, "--teacher-views", "30")
+    shared = ("--teacher-cache", tmp_path / "cache")
+    process = start(*words, "--out", tmp_path / "run", *shared)
+    until(lambda: any((tmp_path / "cache").glob("*-view002.safetensors")), process)
+    process.send_signal(signal.SIGINT)
+    answer = finish(process)
+    assert answer.status == 130
+    assert "asking the teacher: 30 views of 250 images\n" in answer.out
+    assert "stopped by SIGINT in view" in answer.err
+    assert answer.err.endswith(f"of the teacher; continue with: crcd distill --resume {tmp_path / 'run'}\n")
+    answer = finish(start("distill", "--resume", tmp_path / "run"))
+    assert answer.status == 0, answer.err
+    assert "asking the teacher: 30 views of 250 images, going on after " in answer.out
+    answer = finish(start(*words, "--out", tmp_path / "whole"))
+    assert answer.status == 0, answer.err
+    assert results(tmp_path / "run") == results(tmp_path / "whole")

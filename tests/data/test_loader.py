@@ -1,5 +1,6 @@
 """Batches: order, augmentation and normalisation as a function of seed and epoch."""
 
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,26 @@ def test_a_pool_shows_each_image_in_its_few_augmentations_whatever_the_seed():
     assert len(torch.stack(list(shown.values())).unique(dim=0)) > 10
 
 
+def test_a_view_of_the_pool_is_the_same_however_many_there_are():
+    few, many = loader(pool=2), loader(pool=5)
+    assert few.pool_RN3 is not None
+    assert many.pool_RN3 is not None
+    assert torch.equal(few.pool_RN3, many.pool_RN3[:2])
+    assert few.pool_identity() == many.pool_identity()
+
+
+def test_a_view_of_the_pool_in_order_is_what_the_epochs_show():
+    pooled = loader(pool=3)
+    view = [pooled.batch(inputs) for inputs in pooled.pool_inputs(1)]
+    assert torch.equal(torch.cat([batch.index for batch in view]), torch.arange(23))
+    image_NCHW = torch.cat([batch.image for batch in view])
+    for batch in pooled.epoch(0):
+        here = batch.pool_view == 1
+        assert torch.equal(batch.image[here], image_NCHW[batch.index[here]])
+    (last,) = (pooled.batch(inputs) for inputs in pooled.pool_inputs(1, 4))
+    assert torch.equal(last.image, image_NCHW[20:])
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(2, 23), st.integers(0, 2**31 - 1), st.integers(0, 300), st.integers(0, 12), st.booleans())
 def test_same_epoch_same_batches_and_resume_is_the_tail(size, seed, epoch, start, train):
@@ -114,6 +135,41 @@ def test_corrupt_file_is_one_line_from_any_process(tmp_path, workers):
     (tmp_path / "3.png").write_bytes(b"no image")
     with pytest.raises(CrcdError, match=r"^\S*3\.png is not a readable image; mend it, or pass --skip-corrupt$"):
         list(loader(4, train=False, source=source, workers=workers).epoch(0))
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_given_up_leaves_nothing_behind_for_the_next(tmp_path, workers):
+    used, fresh = (loader(2, source=files(tmp_path), workers=workers) for _ in range(2))
+    next(used.epoch(0))
+    for epoch, start in ((0, 1), (1, 0)):
+        for a, b in zip(used.epoch(epoch, start), fresh.epoch(epoch, start), strict=True):
+            assert torch.equal(a.image, b.image)
+            assert torch.equal(a.index, b.index)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_workers_live_as_long_as_their_loader(tmp_path):
+    def processes() -> set[int | None]:
+        return {process.pid for process in multiprocessing.active_children()}
+
+    source, before, living = loader(2, source=files(tmp_path), workers=2), processes(), []
+    for epoch in range(2):
+        list(source.epoch(epoch))
+        living.append(processes() - before)
+    assert len(living[0]) == 2
+    assert living[0] == living[1]
+    del source
+    assert not processes() & living[0]
+
+
+def test_two_epochs_of_files_at_once_are_refused(tmp_path):
+    source = loader(2, source=files(tmp_path))
+    first, second = source.epoch(0), source.epoch(1)
+    next(first)
+    next(second)
+    with pytest.raises(RuntimeError, match="read one at a time"):
+        next(first)
 
 
 @pytest.mark.parametrize("kind", ["memory", "files"])

@@ -31,6 +31,9 @@ def test_every_method_has_its_settings(name):
         ({"methods": ("kt",)}, "unknown method 'kt': did you mean kd"),
         ({"methods": ("ce,kd",)}, "--methods ce kd"),
         ({"student_images": 0}, "--student-images is 0"),
+        ({"teacher_views": 0}, "--teacher-views is 0"),
+        ({"teacher_cache": Path("c")}, "--teacher-cache is c: give --teacher-views too"),
+        ({"teacher_views": 2, "crop_padding": 0, "flip": False}, "--teacher-views is 2: without crops and flips"),
         ({"teacher_weights": Path("t.pt"), "teacher_epochs": 3}, "--teacher-epochs exclude each other"),
     ],
 )

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from crcd.methods.crcd import CRCDConfig
 from crcd.models import read_metadata
 from crcd.train.config_file import to_plain
 from crcd.train.distill import distill
+from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder
 
 
@@ -91,6 +93,59 @@ def test_teacher_is_trained_on_all_images_in_a_run_of_its_own(quick, tmp_path):
     kept = load_file(outcome.folder / "teacher.safetensors")
     trained = load_file(outcome.folder / "teacher" / "ce.safetensors")
     assert all(kept[name].equal(trained[name]) for name in trained)
+
+
+class Asked(Reporter):
+    """Counts what the teacher is asked for its cache."""
+
+    images = 0
+
+    def fill(self, images):
+        self.images += images
+
+
+def weights(outcome, learner):
+    return {
+        name: tensor.numpy().tobytes() for name, tensor in load_file(outcome.folder / f"{learner}.safetensors").items()
+    }
+
+
+def test_runs_share_a_cache_of_the_teacher(quick, tmp_path):
+    asked = Asked()
+    shared = {"methods": ("kd",), "epochs": 1, "student_images": None, "teacher_cache": tmp_path / "cache"}
+    first, again, other, more = (
+        distill(quick(out=tmp_path / name, teacher_views=views, seed=seed, **shared), asked)
+        for name, views, seed in (("first", 1, 0), ("again", 1, 0), ("other", 1, 1), ("more", 2, 0))
+    )
+    assert asked.images == 2 * 1437
+    assert numbers(first, "kd") == numbers(again, "kd")
+    assert weights(first, "kd") == weights(again, "kd")
+    assert numbers(first, "kd")["loss"] != numbers(other, "kd")["loss"]
+    assert numbers(first, "kd")["loss"] != numbers(more, "kd")["loss"]
+    assert first.summary["teacher"]["cache"]["seconds"] > 0
+    assert again.summary["teacher"]["cache"] == first.summary["teacher"]["cache"] | {"seconds": 0}
+    assert len(list((tmp_path / "cache").iterdir())) == more.summary["teacher"]["cache"]["views"] == 2
+
+
+def test_cached_teacher_trains_as_the_live_one_does_on_the_same_pool(quick, tmp_path, monkeypatch):
+    config = quick(methods=("kd", "crcd"), crcd=CRCDConfig(negatives=16, dim=8), teacher_views=2)
+    cached = distill(replace(config, out=tmp_path / "cached"))
+    monkeypatch.setattr("crcd.train.distill.CachedTeacher", lambda files, teacher: teacher)
+    live = distill(replace(config, out=tmp_path / "live"))
+    for learner in ("kd", "crcd"):
+        assert weights(cached, learner) != weights(live, learner)
+        for part in ("loss", "ce", "kd"):
+            assert numbers(cached, learner)[part] == pytest.approx(numbers(live, learner)[part], rel=1e-3, abs=1e-3)
+
+
+def test_students_without_teacher_have_a_pool_and_no_cache(quick, tmp_path):
+    alone = distill(quick(methods=("ce",), teacher_views=1, out=tmp_path / "alone"))
+    beside = distill(quick(methods=("ce", "kd"), teacher_views=1, out=tmp_path / "beside"))
+    fresh = distill(quick(methods=("ce",), out=tmp_path / "fresh"))
+    assert numbers(alone, "ce") == numbers(beside, "ce")
+    assert numbers(alone, "ce") != numbers(fresh, "ce")
+    assert "cache" not in alone.summary["teacher"]
+    assert not (tmp_path / "alone" / "teacher-cache").exists()
 
 
 def test_holdout_is_scored_and_seen_by_nobody(quick, tmp_path):

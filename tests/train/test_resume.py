@@ -16,22 +16,34 @@ class CrashError(Exception):
 
 
 class CrashAfter(Reporter):
-    """Crashes after so many steps."""
+    """Crashes after so many steps, or after so many batches of the teacher's cache."""
 
-    def __init__(self, steps):
-        self.left = steps
+    def __init__(self, steps, fillings=-1):
+        self.left = {"step": steps, "fill": fillings}
+
+    def count(self, kind):
+        self.left[kind] -= 1
+        if self.left[kind] == 0:
+            raise CrashError
 
     def step(self, images):
-        self.left -= 1
-        if self.left == 0:
-            raise CrashError
+        self.count("step")
+
+    def fill(self, images):
+        self.count("fill")
 
 
 def results(folder):
     """Weights, scores and loss parts of a finished run, without its times."""
     summary = json.loads((folder / "summary.json").read_text())
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    for entry in (summary, summary["teacher"], *summary["learners"].values(), *lines):
+    for entry in (
+        summary,
+        summary["teacher"],
+        summary["teacher"].get("cache", {}),
+        *summary["learners"].values(),
+        *lines,
+    ):
         for name in ("seconds", "step_seconds", "images_per_second"):
             entry.pop(name, None)
     weights = {path.name: load_file(path) for path in folder.glob("*.safetensors")}
@@ -39,10 +51,11 @@ def results(folder):
     return summary, lines, bits
 
 
-@pytest.fixture(scope="module")
-def settings(quick):
+@pytest.fixture(scope="module", params=[None, 2], ids=["live teacher", "cached teacher"])
+def settings(request, quick):
     """100 images in batches of 32: 3 steps an epoch; a teacher of 44 steps an epoch first."""
     return quick(
+        teacher_views=request.param,
         teacher_weights=None,
         teacher_epochs=1,
         epochs=3,
@@ -81,6 +94,16 @@ def test_a_finished_run_stays_as_it_is(settings, uninterrupted):
     before = results(uninterrupted)
     distill(replace(settings, resume=uninterrupted))
     assert results(uninterrupted) == before
+
+
+def test_a_run_that_crashed_while_the_teacher_was_asked_goes_on(quick, tmp_path):
+    config = quick(methods=("kd",), teacher_views=2, out=tmp_path / "whole")
+    whole = results(distill(config).folder)
+    for batches in (1, 6):  # in the first view, in the second
+        crashed = replace(config, out=tmp_path / f"{batches}")
+        with pytest.raises(CrashError):
+            distill(crashed, CrashAfter(-1, batches))
+        assert results(distill(replace(crashed, resume=crashed.out)).folder) == whole
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(quick, tmp_path):

@@ -48,12 +48,18 @@ class PlainReporter(Reporter):
                 soft_wrap=True,
             )
 
+    def begin_filling(self, views: int, images: int, done: int) -> None:
+        going_on = f", going on after {done}" if done else ""
+        self._console.print(f"asking the teacher: {views} views of {images} images{going_on}", soft_wrap=True)
+
 
 class LiveReporter(Reporter):
     """A bar over all steps, and loss and last score of each learner below it.
 
     On a GPU the losses are those of the last epoch: reading them within one would make the device wait.
     """
+
+    _live: Live | Progress
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -76,16 +82,34 @@ class LiveReporter(Reporter):
         self._live.start()
 
     def step(self, images: int) -> None:
-        self._images += images
-        speed = self._images / (time.monotonic() - self._began)
-        self._bar.update(self._task, advance=1, speed=speed)
+        self._advance(1, images)
 
     def epoch(self, records: Sequence[Mapping[str, Any]]) -> None:
         self._scores = {record["learner"]: record for record in records}
         self._bar.update(self._task, epoch=min(records[0]["epoch"] + 1, self._epochs))
 
+    def begin_filling(self, views: int, images: int, done: int) -> None:
+        self._images, self._began = 0, time.monotonic()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[speed]:.0f} images/s"),
+            TimeRemainingColumn(),
+            console=self._console,
+        )
+        self._task = self._bar.add_task("teacher", total=views * images, completed=done, speed=0.0)
+        self._live = self._bar
+        self._live.start()
+
+    def fill(self, images: int) -> None:
+        self._advance(images, images)
+
     def end(self) -> None:
         self._live.stop()
+
+    def _advance(self, by: int, images: int) -> None:
+        self._images += images
+        self._bar.update(self._task, advance=by, speed=self._images / (time.monotonic() - self._began))
 
     def _render(self) -> Group:
         table = Table("learner", "loss", "top-1 %", "agreement %", box=None)

@@ -1,5 +1,7 @@
 """What a data set is: labelled images to learn from, labelled images to score on, names and pixel statistics."""
 
+import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,10 @@ class Images(Protocol):
         """The images of the given numbers, re-numbered from 0."""
         ...
 
+    def digest(self) -> str:
+        """Hash of the pixels in their order, labels left out."""
+        ...
+
 
 class TensorImages:
     """Images held in memory, on any device: uint8, [N, C, H, W]."""
@@ -49,13 +55,19 @@ class TensorImages:
     def take(self, index: Tensor) -> Self:
         return type(self)(self.image_NCHW[index], self.labels[index])
 
+    def digest(self) -> str:
+        return hashlib.sha256(self.image_NCHW.cpu().contiguous().numpy().data).hexdigest()
+
     def to(self, device: torch.device) -> Self:
         """The same on a device."""
         return type(self)(self.image_NCHW.to(device), self.labels.to(device))
 
 
 class FolderImages:
-    """Image files, decoded when fetched: for folders too big for memory."""
+    """Image files, decoded when fetched: for folders too big for memory.
+
+    Their hash is of path, length and time of change of each file, and of the size to which they are decoded.
+    """
 
     def __init__(self, paths: Sequence[Path], labels: Tensor, size: int) -> None:
         self.paths, self.labels, self.size = list(paths), labels, size
@@ -69,6 +81,13 @@ class FolderImages:
 
     def take(self, index: Tensor) -> Self:
         return type(self)([self.paths[i] for i in index.tolist()], self.labels[index], self.size)
+
+    def digest(self) -> str:
+        sha = hashlib.sha256(f"{self.size}".encode())
+        for path in self.paths:
+            state = path.stat()
+            sha.update(os.fsencode(f"\n{path.absolute()} {state.st_size} {state.st_mtime_ns}"))
+        return sha.hexdigest()
 
 
 @dataclass(frozen=True)

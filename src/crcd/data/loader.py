@@ -1,17 +1,17 @@
 """Batches of a data set, in an order and with augmentations that depend on seed and epoch alone."""
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from crcd.data.augment import CropFlip
 from crcd.data.batch import Batch
 from crcd.data.dataset import FolderImages, Images, TensorImages
-from crcd.data.decode import CorruptImageError
+from crcd.data.decoder import Decoder
 from crcd.errors import CrcdError
 
 POOL_SEED = 0
@@ -42,19 +42,6 @@ class Inputs(NamedTuple):
         for own, new in zip(self, other, strict=True):
             if own is not None and new is not None:
                 own.copy_(new, non_blocking=True)
-
-
-class _Decoding(Dataset[Tensor | CorruptImageError]):
-    """Batches of a folder's files, for worker processes; an error is handed over whole, as what it is."""
-
-    def __init__(self, images: FolderImages) -> None:
-        self.images = images
-
-    def __getitem__(self, index_B: Tensor) -> Tensor | CorruptImageError:
-        try:
-            return self.images.fetch(index_B)
-        except CorruptImageError as error:
-            return error
 
 
 class Loader:
@@ -100,15 +87,19 @@ class Loader:
             raise CrcdError(f"batch size {batch_size} is more than the {len(images)} training images: make it smaller")
         self.images = images.to(device) if isinstance(images, TensorImages) else images
         self.labels_N = images.labels.to(device)
-        self.batch_size, self.device, self.seed, self.train, self.workers = batch_size, device, seed, train, workers
+        self.decoder: Decoder | None = None
+        if isinstance(images, FolderImages):
+            self.decoder = Decoder(images, workers, pin_memory=device.type == "cuda")
+        self.batch_size, self.device, self.seed, self.train = batch_size, device, seed, train
         self.augment = augment if train else None
+        self.mean, self.std = mean, std
         self.scale_C11 = (1 / (255 * torch.tensor(std)))[:, None, None].to(device)
         self.shift_C11 = (torch.tensor(mean) / torch.tensor(std))[:, None, None].to(device)
         self.pool_RN3: Tensor | None = None
         if pool is not None and self.augment is not None:
             generator = torch.Generator().manual_seed(POOL_SEED)
-            n = len(images)
-            self.pool_RN3 = self.augment.draw(pool * n, generator).view(pool, n, -1).to(device)
+            views = [self.augment.draw(len(images), generator) for _ in range(pool)]  # view r is the same for any R > r
+            self.pool_RN3 = torch.stack(views).to(device)
 
     def __len__(self) -> int:
         """Steps an epoch."""
@@ -130,16 +121,36 @@ class Loader:
             pool_view_N = self._to_device(torch.randint(len(self.pool_RN3), (n,), generator=generator))
         elif self.augment is not None:
             parameters_N3 = self._to_device(self.augment.draw(n, generator))
-        steps = slice(start_step, len(self))
-        decoded: Iterator[Tensor] | None = None
-        if isinstance(self.images, FolderImages):
-            decoded = self._decoded(self.images, order_N.split(self.batch_size)[steps])
+        return self._split(order_N, parameters_N3, pool_view_N, slice(start_step, len(self)))
+
+    def pool_inputs(self, view: int, start_step: int = 0) -> Iterator[Inputs]:
+        """All training images in order, each in one and the same view of the pool; the last batch may be smaller."""
+        n = len(self.images)
+        pool_view_N = self._to_device(torch.full((n,), view))
+        return self._split(torch.arange(n), None, pool_view_N, slice(start_step, None))
+
+    def pool_identity(self) -> dict[str, str]:
+        """What a view of the pool shows, in words and hashes, the same for every R and seed."""
+        assert self.pool_RN3 is not None
+        first = hashlib.sha256(self.pool_RN3[0].cpu().numpy().data).hexdigest()  # of how the views are drawn
+        return {
+            "images": f"{len(self.images)} of {'x'.join(map(str, self.images.shape))}, {self.images.digest()}",
+            "normalisation": f"mean {self.mean}, std {self.std}",
+            "augmentation": f"{self.augment}, seed {POOL_SEED}, {first}",
+        }
+
+    def _split(
+        self, order_N: Tensor, parameters_N3: Tensor | None, pool_view_N: Tensor | None, steps: slice
+    ) -> Iterator[Inputs]:
+        """Batches of an order of all images, whose augmentations are given by sample."""
+        decoded = None if self.decoder is None else self.decoder(order_N.split(self.batch_size)[steps])
         for index_B in self._to_device(order_N).split(self.batch_size)[steps]:
             pool_view_B = None if pool_view_N is None else pool_view_N[index_B]
             parameters_B3 = None if parameters_N3 is None else parameters_N3[index_B]
             if self.pool_RN3 is not None:
                 parameters_B3 = self.pool_RN3[pool_view_B, index_B]
-            yield Inputs(index_B, None if decoded is None else next(decoded), parameters_B3, pool_view_B)
+            pixels_BCHW = None if decoded is None else next(decoded).to(self.device, non_blocking=True)
+            yield Inputs(index_B, pixels_BCHW, parameters_B3, pool_view_B)
 
     def batch(self, inputs: Inputs) -> Batch:
         """One batch. All of it happens on the device, without waiting for it."""
@@ -156,17 +167,3 @@ class Loader:
         """A copy on the device that the host does not wait for."""
         pinned = drawn.pin_memory() if self.device.type == "cuda" else drawn
         return pinned.to(self.device, non_blocking=True)
-
-    def _decoded(self, images: FolderImages, chunks: Sequence[Tensor]) -> Iterator[Tensor]:
-        batches: DataLoader[Tensor | CorruptImageError] = DataLoader(
-            _Decoding(images),
-            batch_size=None,
-            sampler=chunks,
-            num_workers=self.workers,
-            pin_memory=self.device.type == "cuda",
-            generator=torch.Generator(),  # or it would draw from the global one
-        )
-        for pixels in batches:
-            if isinstance(pixels, CorruptImageError):
-                raise pixels
-            yield pixels.to(self.device, non_blocking=True)

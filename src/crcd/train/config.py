@@ -39,6 +39,10 @@ class TeachingOptions:
     """Its weights (.safetensors, .pt); None trains it first, in the folder teacher/ of the run."""
     teacher_epochs: int | None = None
     """Epochs of that training; None takes --epochs."""
+    teacher_views: int | None = None
+    """Fixed augmentations an image, the teacher's answers kept in float16; None draws new ones and asks each step."""
+    teacher_cache: Path | None = None
+    """Folder of those answers, which runs may share; None takes teacher-cache/ of the run."""
     student: str = "resnet8"
     """Small network."""
     methods: tuple[str, ...] = ("ce", "kd", "crcd")
@@ -53,9 +57,12 @@ class TeachingOptions:
         for name in self.methods:
             find_method(name)
         require(len(set(self.methods)) == len(self.methods), "methods", " ".join(self.methods), "name each one once")
-        for flag in ("teacher_epochs", "student_images", "distill_until"):
+        for flag in ("teacher_epochs", "teacher_views", "student_images", "distill_until"):
             value = getattr(self, flag)
             require(value is None or value >= 1, flag.replace("_", "-"), value, "give 1 or more")
+        needless = self.teacher_cache is not None and self.teacher_views is None
+        advice = "give --teacher-views too, how many augmentations of each image it shall hold, or leave it out"
+        require(not needless, "teacher-cache", self.teacher_cache, advice)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +85,8 @@ class DistillConfig(TeachingOptions, TrainOptions):
             require(self.teacher_epochs > self.warmup_epochs, "teacher-epochs", self.teacher_epochs, advice)
         if self.teacher_weights is not None and self.teacher_epochs is not None:
             raise CrcdError("--teacher-weights and --teacher-epochs exclude each other: leave one out")
+        advice = "without crops and flips there is one view of an image: give 1, or set --crop-padding or --flip"
+        require(self.teacher_views in (None, 1) or self.augmented, "teacher-views", self.teacher_views, advice)
 
     def method_config(self, name: str) -> Any:
         """Settings of the method of this name, an instance of the class that the registry gives for it."""

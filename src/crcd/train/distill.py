@@ -18,8 +18,10 @@ from crcd.train.outcome import Outcome, describe_run, learner_entry, model_entry
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder, begin_folder
 from crcd.train.scratch import train_classifier
+from crcd.train.step import Guide
 from crcd.train.stop import StopSignal
 from crcd.train.teacher import Teacher
+from crcd.train.teacher_cache import CachedTeacher, TeacherCache
 
 UNTRAINED: dict[str, Any] = {"epochs": None, "seconds": 0.0}
 """What a teacher that came with weights cost."""
@@ -40,7 +42,7 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
     images = material.train
     if config.student_images is not None:
         images = subset(images, config.student_images, config.seed)
-    train = material.train_loader(images)
+    train = material.train_loader(images, config.teacher_views)
     model = _initial_teacher(config, material, folder)
     # Mistakes show here, before a teacher's long training.
     build_learners(config, material, images, Teacher(model, device, config))
@@ -53,13 +55,20 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
     scorer = Scorer(lambda: loader.epoch(0), material.scored.labels, teacher.viewer.model)
     if math.isnan(scorer.teacher_top1 or 0):
         raise CrcdError(f"the teacher {config.teacher} gives logits that are not finite: its weights are broken")
-    guide = teacher if any(learner.method is not None for learner in learners) else None
+    guide: Guide | None = teacher if any(learner.method is not None for learner in learners) else None
+    cache: dict[str, Any] = {}
+    if guide is not None and config.teacher_views is not None:
+        files = TeacherCache(config.teacher_cache or folder.path / "teacher-cache", config, model, train)
+        cache = files.fill(teacher, stop, reporter)
+        guide = CachedTeacher(files, teacher)
     title = " ".join(config.methods)
     loop = Loop(title, config, learners, guide, train, scorer, folder, stop, reporter, config.distill_until)
     loop.run()
     for learner in learners:
         save_weights(learner.viewer.model, folder.weights(learner.name), metadata(config.student, material))
     teacher_entry = {**model_entry(config.teacher, model, material), "top1": scorer.teacher_top1}
+    if cache:
+        teacher_entry["cache"] = cache
     training = _teacher_training(folder)
     teacher_entry |= {"epochs": training["epochs"], "seconds": training["step_seconds"]} if training else UNTRAINED
     summary = {
@@ -71,7 +80,7 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
             for learner in learners
         },
         "step_seconds": loop.step_seconds,
-        "seconds": round(loop.seconds + (training["seconds"] if training else 0.0), 3),
+        "seconds": round(loop.seconds + cache.get("seconds", 0.0) + (training["seconds"] if training else 0.0), 3),
     }
     folder.write_summary(summary)
     return Outcome(folder.path, summary)

@@ -46,16 +46,16 @@ class Material:
         train, held_out = split(data.train, options.holdout, seed)
         return cls(data, train, held_out, "holdout", options, seed, device)
 
-    def train_loader(self, images: Images) -> Loader:
-        """Shuffled, augmented batches of the images."""
+    def train_loader(self, images: Images, pool: int | None = None) -> Loader:
+        """Shuffled, augmented batches of the images; with a pool, in that many fixed augmentations of each."""
         augment = CropFlip(self.options.crop_padding, self.options.flip)
-        return self._loader(images, train=True, augment=augment)
+        return self._loader(images, train=True, augment=augment, pool=pool)
 
     def score_loader(self) -> Loader:
         """The scored images in order."""
         return self._loader(self.scored, train=False, augment=None)
 
-    def _loader(self, images: Images, *, train: bool, augment: CropFlip | None) -> Loader:
+    def _loader(self, images: Images, *, train: bool, augment: CropFlip | None, pool: int | None = None) -> Loader:
         return Loader(
             images,
             self.options.batch_size,
@@ -66,4 +66,5 @@ class Material:
             seed=self.seed,
             train=train,
             workers=self.options.workers,
+            pool=pool,
         )

@@ -40,6 +40,11 @@ class DataOptions:
         require(self.crop_padding >= 0, "crop-padding", self.crop_padding, "give 0 or more")
         require(self.workers >= 0, "workers", self.workers, "give 0 or more")
 
+    @property
+    def augmented(self) -> bool:
+        """Whether training images are cropped or mirrored."""
+        return self.crop_padding > 0 or self.flip
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiserOptions:

@@ -18,5 +18,11 @@ class Reporter:
     def epoch(self, records: Sequence[Mapping[str, Any]]) -> None:
         """An epoch is over; the metrics line of each learner."""
 
+    def begin_filling(self, views: int, images: int, done: int) -> None:
+        """The teacher is asked for its cache: views, images of each, and how many it has seen before in all."""
+
+    def fill(self, images: int) -> None:
+        """The teacher saw so many images more."""
+
     def end(self) -> None:
-        """Training stopped, at its end or before."""
+        """Training or filling stopped, at its end or before."""

@@ -1,0 +1,65 @@
+"""Decoding a folder's files batch by batch, ahead of their use, in worker processes."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from crcd.data.dataset import FolderImages
+from crcd.data.decode import CorruptImageError
+
+
+class _Batches(Dataset[Tensor | CorruptImageError]):
+    """What a worker does; an error is handed over whole, as what it is."""
+
+    def __init__(self, images: FolderImages) -> None:
+        self.images = images
+
+    def __getitem__(self, index_B: Tensor) -> Tensor | CorruptImageError:
+        try:
+            return self.images.fetch(index_B)
+        except CorruptImageError as error:
+            return error
+
+
+class Decoder:
+    """Reads batches of files in any order. Its processes start with the first order and live as long as it does.
+
+    Starting them anew for each epoch costs a tenth of a second where processes are forked, and seconds where a worker
+    has to import PyTorch first.
+
+    Args:
+        images: the files.
+        workers: processes; 0 decodes in this one.
+        pin_memory: give batches that a GPU can copy without the host.
+    """
+
+    def __init__(self, images: FolderImages, workers: int, *, pin_memory: bool) -> None:
+        self._order: list[Tensor] = []
+        self._readings = 0
+        self._batches: DataLoader[Tensor | CorruptImageError] = DataLoader(
+            _Batches(images),
+            batch_size=None,
+            sampler=self._order,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=pin_memory,
+            generator=torch.Generator(),  # or it would draw from the global one
+        )
+
+    def __call__(self, order: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Images of each batch of numbers, uint8, [B, C, H, W]; an order begun before is given up.
+
+        Raises:
+            CorruptImageError: a file can't be decoded.
+        """
+        self._order[:] = order
+        self._readings += 1
+        reading = self._readings
+        for pixels in self._batches:
+            if reading != self._readings:
+                raise RuntimeError("another order was begun: read one at a time")
+            if isinstance(pixels, CorruptImageError):
+                raise pixels
+            yield pixels
