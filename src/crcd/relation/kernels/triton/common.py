@@ -12,9 +12,6 @@ from crcd.relation.objectives import InfoNCE
 
 LN_2 = math.log(2)
 
-PRECISION = "tf32x3"
-"""Of products on the tensor cores: three TF32 products come near one float32 product."""
-
 SMALLEST = 16
 """No side of a tile of such a product may be smaller."""
 
@@ -33,6 +30,37 @@ def numerator(logit, infonce: tl.constexpr):  # type: ignore[no-untyped-def]
         root = tl.rsqrt(1 + smaller_odds)
         e = tl.where(logit > 0, 1.0, smaller_odds) * (root * root)
     return e, smaller_odds
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def to_tf32(x):  # type: ignore[no-untyped-def]
+    """The nearest number with TF32's 11 significant bits."""
+    return ((x.to(tl.int32, bitcast=True) + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def split(x):  # type: ignore[no-untyped-def]
+    """x as a TF32 number and a TF32 remainder: 22 bits of its 24."""
+    big = to_tf32(x)
+    return big, to_tf32(x - big)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def dot3(a_big, a_small, b_big, b_small, c):  # type: ignore[no-untyped-def]
+    """A @ b + c of split numbers: three products on the tensor cores, float32 sums; small @ small is below 2^-22."""
+    c = tl.dot(a_small, b_big, c, input_precision="tf32")
+    c = tl.dot(a_big, b_small, c, input_precision="tf32")
+    return tl.dot(a_big, b_big, c, input_precision="tf32")
+
+
+def split_2(x: Tensor) -> Tensor:
+    """The two numbers of ``split``, made beforehand, [2, ...]."""
+
+    def nearest(y: Tensor) -> Tensor:
+        return ((y.view(torch.int32) + 0x1000) & -0x2000).view(torch.float32)
+
+    big = nearest(x)
+    return torch.stack([big, nearest(x - big)])
 
 
 def round_up(count: int, multiple: int) -> int:

@@ -17,18 +17,22 @@ from crcd.relation.kernels.pairs import factor
 from crcd.relation.kernels.problem import Problem
 from crcd.relation.kernels.triton.common import (
     LN_2,
-    PRECISION,
     SMALLEST,
     contiguous,
+    dot3,
     int8,
     log2_offset,
     numerator,
+    split,
+    split_2,
 )
 from crcd.relation.objectives import InfoNCE
 from crcd.relation.relations import MIN_DISTANCE
 
-ANCHORS, KEYS = 64, 32
-"""Sizes of a tile."""
+ANCHORS, KEYS = 64, 16
+"""Sizes of a tile. The sums of 64 anchors' pushes take 64 registers a thread; more keys do not fit beside them."""
+
+WARPS, STAGES = 4, 2
 
 PROGRAMS = 264
 """About: two for each of an H100's 132 multiprocessors."""
@@ -62,7 +66,6 @@ def _gather_kernel(  # type: ignore[no-untyped-def]
     block_a: tl.constexpr,
     block_k: tl.constexpr,
     block_d: tl.constexpr,
-    precision: tl.constexpr,
 ):
     i = tl.program_id(0).to(tl.int64)
     j = tl.program_id(1) * block_a + tl.arange(0, block_a)
@@ -70,7 +73,9 @@ def _gather_kernel(  # type: ignore[no-untyped-def]
     j_ok, d_ok = j < anchors, d < dim
     pair = i * anchors + j
 
-    a_ad = tl.load(a_ptr + j[:, None] * dim + d, mask=j_ok[:, None] & d_ok, other=0.0)
+    a_ptr += j[:, None] * dim + d
+    a_big = tl.load(a_ptr, mask=j_ok[:, None] & d_ok, other=0.0)
+    a_small = tl.load(a_ptr + anchors * dim, mask=j_ok[:, None] & d_ok, other=0.0)
     s_d = tl.load(s_ptr + i * dim + d, mask=d_ok, other=0.0)
     centre_d = tl.load(centre_ptr + d, mask=d_ok, other=0.0)
     square_a = tl.load(square_ptr + j, mask=j_ok, other=1.0)
@@ -94,34 +99,36 @@ def _gather_kernel(  # type: ignore[no-untyped-def]
         t_kd = tl.load(rows_ptr + row[:, None] * dim + d, mask=k_ok[:, None] & d_ok, other=0.0) - centre_d
         usable = k_ok
         if has_excluded:
-            usable &= tl.load(excluded_ptr + i * k_count + k, mask=k_ok, other=1) == 0
-        usable_ak = usable & j_ok[:, None]
+            usable = usable & tl.load(excluded_ptr + i * k_count + k, mask=k_ok, other=1) == 0
         if has_sample:
             sample_k = tl.load(sample_ptr + row, mask=k_ok, other=-1)
-            usable_ak &= (anchor_sample[:, None] != sample_k) | (sample_k < 0)
+            usable = usable & ((anchor_sample[:, None] != sample_k) | (sample_k < 0))
 
-        a_dot_t = tl.dot(a_ad, tl.trans(t_kd), input_precision=precision)
+        t_big, t_small = split(t_kd)
+        a_dot_t = tl.zeros([block_a, block_k], tl.float32)
+        a_dot_t = dot3(a_big, a_small, tl.trans(t_big), tl.trans(t_small), a_dot_t)
         s_dot_t = tl.sum(t_kd * s_d, axis=1)
         t_square = tl.sum(t_kd * t_kd, axis=1)
         inverse_n = tl.rsqrt(tl.maximum(t_square - 2 * a_dot_t + square_a[:, None], min_square))
         product = (s_dot_t - s_dot_a[:, None]) + (square_a[:, None] - a_dot_t)
         logit = product * inverse_n * scale[:, None] - offset[:, None]
         e, smaller_odds = numerator(logit, infonce)
-        e = tl.where(usable_ak, e, 0.0)
+        e = tl.where(usable, e, 0.0)
         h = e * inverse_n
         e_sum += tl.sum(e, axis=1)
         turn += tl.sum(e * logit, axis=1)
         pull += tl.sum(h, axis=1)
         if not infonce:
             log2_odds_1 = tl.maximum(logit, 0.0) + tl.log2(1 + smaller_odds)
-            negative_loss += tl.sum(tl.where(usable_ak, log2_odds_1, 0.0), axis=1)
-        push_ad = tl.dot(h, t_kd, push_ad, input_precision=precision)
+            negative_loss += tl.sum(tl.where(usable, log2_odds_1, 0.0), axis=1)
+        h_big, h_small = split(h)
+        push_ad = dot3(h_big, h_small, t_big, t_small, push_ad)
 
     pairs = batch.to(tl.int64) * anchors
-    split = tl.program_id(2)
-    push_ptr += (split * pairs + pair)[:, None] * dim + d
+    part = tl.program_id(2)
+    push_ptr += (part * pairs + pair)[:, None] * dim + d
     tl.store(push_ptr, push_ad, mask=j_ok[:, None] & d_ok)
-    sums_ptr += split * 4 * pairs + pair
+    sums_ptr += part * 4 * pairs + pair
     tl.store(sums_ptr, e_sum, mask=j_ok)
     tl.store(sums_ptr + pairs, turn, mask=j_ok)
     tl.store(sums_ptr + 2 * pairs, pull, mask=j_ok)
@@ -140,7 +147,7 @@ def sum_negatives(g: Geometry, p: Problem) -> Sums:
     push_SBAD = g.s_BD.new_empty(splits, batch, anchors, dim)
     offset_BA = log2_offset(p)
     _gather_kernel[batch, anchor_tiles, splits](
-        *contiguous(g.s_BD, g.a_AD, p.negatives.rows.detach(), g.centre_D),
+        *contiguous(g.s_BD, split_2(g.a_AD), p.negatives.rows.detach(), g.centre_D),
         *contiguous(p.negatives.index_BK, int8(p.negatives.excluded_BK)),
         *(contiguous(p.negatives.sample, p.anchor_sample_A) if masks_anchors else (None, None)),
         *contiguous(g.square_A, g.s_dot_a_BA, g.inverse_m_BA / (LN_2 * p.objective.temperature), offset_BA),
@@ -158,7 +165,8 @@ def sum_negatives(g: Geometry, p: Problem) -> Sums:
         block_a=block_a,
         block_k=KEYS,
         block_d=max(SMALLEST, triton.next_power_of_2(dim)),
-        precision=PRECISION,
+        num_warps=WARPS,
+        num_stages=STAGES,
     )
     e_BA, turn_BA, pull_BA, negative_loss_BA = sums_S4BA.sum(dim=0)
     turn_BA *= LN_2

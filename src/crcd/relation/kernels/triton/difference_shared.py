@@ -26,12 +26,13 @@ from crcd.relation.kernels.pairs import factor
 from crcd.relation.kernels.problem import Problem
 from crcd.relation.kernels.triton.common import (
     LN_2,
-    PRECISION,
     contiguous,
+    dot3,
     int8,
     log2_offset,
     numerator,
     round_up,
+    split,
 )
 from crcd.relation.objectives import InfoNCE
 from crcd.relation.relations import MIN_DISTANCE
@@ -82,7 +83,6 @@ def _products_kernel(  # type: ignore[no-untyped-def]
     block_k: tl.constexpr,
     block_r: tl.constexpr,
     block_d: tl.constexpr,
-    precision: tl.constexpr,
 ):
     k = (tl.program_id(0) * block_k + tl.arange(0, block_k)).to(tl.int64)
     k_ok = k < k_count
@@ -101,7 +101,8 @@ def _products_kernel(  # type: ignore[no-untyped-def]
         d_ok = d < dim
         t_kd = tl.load(t_ptr + k[:, None] * dim + d, mask=k_ok[:, None] & d_ok, other=0.0)
         row_rd = tl.load(row_ptr + r[:, None] * dim + d, mask=r_ok[:, None] & d_ok, other=0.0)
-        product = tl.dot(t_kd, tl.trans(row_rd), product, input_precision=precision)
+        row_big, row_small = split(row_rd)
+        product = dot3(*split(t_kd), tl.trans(row_big), tl.trans(row_small), product)
         t_square += tl.sum(t_kd * t_kd, axis=1)
         r_square += tl.sum(row_rd * row_rd, axis=1)
 
@@ -256,7 +257,6 @@ def sum_negatives(g: Geometry, p: Problem) -> Sums:
         block_k=PRODUCT_KEYS,
         block_r=PRODUCT_ROWS,
         block_d=PRODUCT_DIM,
-        precision=PRECISION,
     )
 
     offset_BA = log2_offset(p)
