@@ -99,7 +99,7 @@ def _gather_kernel(  # type: ignore[no-untyped-def]
         t_kd = tl.load(rows_ptr + row[:, None] * dim + d, mask=k_ok[:, None] & d_ok, other=0.0) - centre_d
         usable = k_ok
         if has_excluded:
-            usable = usable & tl.load(excluded_ptr + i * k_count + k, mask=k_ok, other=1) == 0
+            usable &= tl.load(excluded_ptr + i * k_count + k, mask=k_ok, other=1) == 0
         if has_sample:
             sample_k = tl.load(sample_ptr + row, mask=k_ok, other=-1)
             usable = usable & ((anchor_sample[:, None] != sample_k) | (sample_k < 0))
