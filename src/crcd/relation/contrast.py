@@ -12,9 +12,12 @@ from crcd.relation.kernels import oracle, streaming
 from crcd.relation.kernels.problem import Problem
 from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import Objective
-from crcd.relation.relations import Difference, Relation
+from crcd.relation.relations import MLP, Relation
 
 Kernel = Literal["auto", "oracle", "streaming", "triton"]
+
+TRITON_WIDTH = 256
+"""The Triton kernels keep a whole row of such a width at hand; a wider one leaves no room in shared memory."""
 
 
 class Contrast(NamedTuple):
@@ -55,8 +58,8 @@ def relation_contrast(
         objective: ``InfoNCE`` or ``NCE``.
         weight_BA: weight of each pair, 0 or more; None for 1. Pairs without a usable negative weigh nothing.
         anchor_sample_A: sample number of each anchor, so that negatives that equal it are left out.
-        kernel: ``"oracle"`` materialises every relation; ``"streaming"`` none; ``"triton"`` neither, in one pass on a
-            CUDA device, for the difference relation; ``"auto"`` takes the fastest of them that can run.
+        kernel: ``"oracle"`` materialises every relation; ``"streaming"`` none; ``"triton"`` neither, on a CUDA
+            device in float32; ``"auto"`` takes the fastest of them that can run.
 
     Raises:
         CrcdError: no such kernel, or ``"triton"`` cannot run here.
@@ -71,7 +74,7 @@ def relation_contrast(
     usable_BA = (count_BA > 0).to(query_BD.dtype)
     weight_BA = usable_BA if weight_BA is None else weight_BA * usable_BA
     weight_BA = weight_BA / weight_BA.sum().clamp_min(1e-12)
-    run = _choose(kernel, relation, query_BD)
+    run = _choose(kernel, relation, query_BD, negatives)
     with torch.autocast(query_BD.device.type, enabled=False):
         loss, loss_BA, positive_BA = run(
             Problem(
@@ -82,16 +85,33 @@ def relation_contrast(
     return Contrast(loss, bound.detach())
 
 
-def _choose(kernel: Kernel, relation: Relation, query_BD: Tensor) -> Callable[[Problem], tuple[Tensor, Tensor, Tensor]]:
+def _choose(
+    kernel: Kernel, relation: Relation, query_BD: Tensor, negatives: Negatives
+) -> Callable[[Problem], tuple[Tensor, Tensor, Tensor]]:
     if kernel == "oracle":
         return oracle.contrast
-    suits = isinstance(relation, Difference) and query_BD.dtype == torch.float32
-    if kernel == "triton" or (kernel == "auto" and suits and query_BD.is_cuda and find_spec("triton") is not None):
-        if not suits:
-            raise CrcdError("the triton kernel takes float32 elements and the difference relation: use kernel='auto'")
+    obstacle = _obstacle(relation, query_BD, negatives)
+    if kernel == "triton" or (
+        kernel == "auto" and obstacle is None and query_BD.is_cuda and find_spec("triton") is not None
+    ):
+        if obstacle is not None:
+            raise CrcdError(f"the triton kernel {obstacle}: use kernel='auto'")
         try:
             from crcd.relation.kernels import triton
         except ModuleNotFoundError as error:
             raise CrcdError("the triton kernel needs triton, which is not installed: use kernel='auto'") from error
         return triton.contrast
     return streaming.contrast
+
+
+def _obstacle(relation: Relation, query_BD: Tensor, negatives: Negatives) -> str | None:
+    """Why the Triton kernels cannot take these inputs; None when they can."""
+    if query_BD.dtype != torch.float32:
+        return f"takes float32 elements, not {str(query_BD.dtype).removeprefix('torch.')}"
+    if isinstance(relation, MLP):
+        width, what = len(relation.key_w), "relations"
+    else:
+        width, what = (0 if negatives.index_BK is None else query_BD.shape[1]), "elements with negatives of their own"
+    if width > TRITON_WIDTH:
+        return f"takes {what} up to width {TRITON_WIDTH}, not {width}"
+    return None

@@ -8,7 +8,8 @@ from crcd.errors import CrcdError
 from crcd.relation.kernels.difference import Geometry
 from crcd.relation.kernels.pairs import with_gradients
 from crcd.relation.kernels.problem import Problem
-from crcd.relation.kernels.triton import difference_own, difference_shared
+from crcd.relation.kernels.triton import difference_own, difference_shared, mlp
+from crcd.relation.relations import MLP
 
 
 def contrast(p: Problem) -> tuple[Tensor, Tensor, Tensor]:
@@ -19,6 +20,8 @@ def contrast(p: Problem) -> tuple[Tensor, Tensor, Tensor]:
     """
     if not p.query_BD.is_cuda and not triton.knobs.runtime.interpret:
         raise CrcdError("the triton kernel needs elements on a CUDA device: use kernel='auto'")
+    if isinstance(p.relation, MLP):
+        return mlp.contrast(p, p.relation)
     with torch.no_grad():
         geometry = Geometry.of(p.query_BD, p.positive_BD, p.anchor_AD)
         passes = difference_shared if p.negatives.index_BK is None else difference_own

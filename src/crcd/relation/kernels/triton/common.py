@@ -1,4 +1,9 @@
-"""What the Triton kernels share: the softmax's numerator or the sigmoid, in base 2, and how operands are handed over."""
+"""What the Triton kernels share.
+
+Logits are in base 2, because the special function units are. Matrix products run on the tensor cores in TF32: each operand
+is split into two TF32 numbers, and three of the four products are summed in float32 (``dot3``). In Triton's interpreter,
+which adds in float32, that is as accurate as a float32 product; the tensor cores' own additions are not measured.
+"""
 
 import math
 
@@ -32,20 +37,20 @@ def numerator(logit, infonce: tl.constexpr):  # type: ignore[no-untyped-def]
     return e, smaller_odds
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def to_tf32(x):  # type: ignore[no-untyped-def]
     """The nearest number with TF32's 11 significant bits."""
     return ((x.to(tl.int32, bitcast=True) + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def split(x):  # type: ignore[no-untyped-def]
-    """x as a TF32 number and a TF32 remainder: 22 bits of its 24."""
+    """X as a TF32 number and a TF32 remainder: 22 bits of its 24."""
     big = to_tf32(x)
     return big, to_tf32(x - big)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def dot3(a_big, a_small, b_big, b_small, c):  # type: ignore[no-untyped-def]
     """A @ b + c of split numbers: three products on the tensor cores, float32 sums; small @ small is below 2^-22."""
     c = tl.dot(a_small, b_big, c, input_precision="tf32")

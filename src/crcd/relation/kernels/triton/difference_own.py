@@ -1,14 +1,13 @@
 """The difference relation with negatives of each sample's own, in one Triton kernel.
 
 One program has a sample, a tile of anchors and a share of the sample's negatives, which it gathers tile by tile: every
-row is read once. It sums what ``Sums`` names over its share; of the push it sums sum_k E_ijk / n_jk t_k for every anchor,
-whose factor is known only when all shares are. So the largest thing written is [shares, B, A, D], whatever K is: a second
-sweep for the push would gather all rows again, B * K * D numbers.
+row is read once. It sums what ``Sums`` names over its share; of the push it sums sum_k E_ijk / n_jk t_k for every
+anchor, whose factor is known only when all shares are. So the largest thing written is [shares, B, A, D], whatever K
+is: a second sweep for the push would gather all rows again, B * K * D numbers.
 
 All sums have one fixed order: the same input gives the same bits.
 """
 
-import torch
 import triton
 import triton.language as tl
 
@@ -124,7 +123,7 @@ def _gather_kernel(  # type: ignore[no-untyped-def]
         h_big, h_small = split(h)
         push_ad = dot3(h_big, h_small, t_big, t_small, push_ad)
 
-    pairs = batch.to(tl.int64) * anchors
+    pairs = tl.cast(batch, tl.int64) * anchors
     part = tl.program_id(2)
     push_ptr += (part * pairs + pair)[:, None] * dim + d
     tl.store(push_ptr, push_ad, mask=j_ok[:, None] & d_ok)
