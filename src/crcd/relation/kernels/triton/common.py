@@ -1,8 +1,9 @@
 """What the Triton kernels share.
 
-Logits are in base 2, because the special function units are. Matrix products run on the tensor cores in TF32: each operand
-is split into two TF32 numbers, and three of the four products are summed in float32 (``dot3``). In Triton's interpreter,
-which adds in float32, that is as accurate as a float32 product; the tensor cores' own additions are not measured.
+Logits are in base 2, because the special function units are. Matrix products run on the tensor cores in TF32: each
+operand is split into two TF32 numbers, and three of the four products are summed in float32 (``dot3``). In Triton's
+interpreter, which adds in float32, that is as accurate as a float32 product; what the tensor cores' own additions cost
+has not been measured.
 """
 
 import math

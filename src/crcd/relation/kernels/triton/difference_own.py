@@ -56,7 +56,7 @@ def _gather_kernel(  # type: ignore[no-untyped-def]
     batch,
     anchors,
     k_count,
-    dim,
+    dim: tl.constexpr,
     share,
     min_square: tl.constexpr,
     infonce: tl.constexpr,

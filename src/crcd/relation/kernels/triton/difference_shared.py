@@ -3,14 +3,14 @@
 1. ``products_kernel``: s.t_k, and (|a_j|^2 - a_j.t_k) / n_jk with 1 / n_jk, by Gram products on the tensor cores; keys
    that must not be used are folded in as -MASKED. Nothing larger than [K, B] or [K, A].
 2. ``sums_kernel`` walks over keys with a tile of (sample, anchor) pairs in registers and sums what ``Sums`` names.
-3. ``weights_kernel`` walks over anchors with a tile of (key, sample) pairs in registers and makes the cosines once more,
-   now that each pair's factor is known: W_ik = sum_j factor_ij / m_ij E_ijk / n_jk. The push is W's product with the keys.
+3. ``weights_kernel`` walks over anchors with a tile of (key, sample) pairs in registers and makes the cosines again,
+   now that each pair's factor is known: W_ik = sum_j factor_ij / m_ij E_ijk / n_jk. The push is W times the keys.
 
 The special function units bound both sweeps: 16 results a clock and multiprocessor, so one exp2 takes as long as eight
-FP32 instructions. A cosine of InfoNCE takes six of those and an exp2 in the first sweep, four and an exp2 in the second,
-and for each 16 cosines six and eleven loads. Hence the layout (see ``difference_shared_kernels``), for which operands
-are padded to whole tiles, and 1 / n and its companion kept both as [K, A] and as [A, K]. NCE takes one more special
-function, for the sigmoid.
+FP32 instructions. A cosine of InfoNCE takes six of those and an exp2 in the first sweep, four and an exp2 in the
+second, and each 16 cosines take nine and eleven loads. Hence the layout (see ``difference_shared_kernels``), for which
+operands are padded to whole tiles, and 1 / n and its companion kept both as [K, A] and as [A, K]. NCE takes one more
+special function, for the sigmoid.
 
 All sums have one fixed order: the same input gives the same bits.
 """
@@ -37,10 +37,10 @@ PRODUCT_KEYS, PRODUCT_ROWS, PRODUCT_DIM = 128, 64, 32
 """A tile of the Gram products: keys by samples or anchors, and how much of D is held at once."""
 
 LANES = 64
-"""Length of the sweeps' axis that lies across lanes: anchors of the first, samples of the second; two warps."""
+"""Samples of a sweep's tile, which lie across lanes: two warps."""
 
-SUM_SAMPLES, WEIGHT_KEYS = 16, 16
-"""Length of the sweeps' axis that lies in a thread's registers."""
+SUM_ANCHORS, WEIGHT_KEYS = 16, 16
+"""The other side of the first and the second sweep's tile, which lies in a thread's registers."""
 
 UNROLL = 4
 """Keys or anchors of one turn of a sweep's loop, whose loads go out together."""
@@ -56,7 +56,11 @@ def sum_negatives(g: Geometry, p: Problem) -> Sums:
     """The pass over negatives that all samples share."""
     (batch, dim), anchors, k_count = g.s_BD.shape, len(g.a_AD), len(p.negatives)
     infonce, log2_e_per_tau = isinstance(p.objective, InfoNCE), 1 / (LN_2 * p.objective.temperature)
-    padded_b, padded_a, padded_k = round_up(batch, LANES), round_up(anchors, LANES), round_up(k_count, PRODUCT_KEYS)
+    padded_b, padded_a, padded_k = (
+        round_up(batch, LANES),
+        round_up(anchors, PRODUCT_ROWS),
+        round_up(k_count, PRODUCT_KEYS),
+    )
     shape = (padded_k, padded_b, padded_a)
     masks_anchors = p.anchor_sample_A is not None and p.negatives.sample is not None
 
@@ -87,11 +91,12 @@ def sum_negatives(g: Geometry, p: Problem) -> Sums:
         block_k=PRODUCT_KEYS,
         block_r=PRODUCT_ROWS,
         block_d=PRODUCT_DIM,
+        num_warps=8,
     )
 
     offset_BA = log2_offset(p)
     pair_operands = padded(g.s_dot_a_BA), padded(g.inverse_m_BA * log2_e_per_tau)
-    pair_tiles = padded_b // SUM_SAMPLES, padded_a // LANES
+    pair_tiles = padded_a // SUM_ANCHORS, padded_b // LANES
     key_tiles = padded_k // PRODUCT_KEYS
     tiles_a_program = triton.cdiv(key_tiles * pair_tiles[0] * pair_tiles[1], PROGRAMS)
     splits = triton.cdiv(key_tiles, tiles_a_program)
@@ -107,8 +112,8 @@ def sum_negatives(g: Geometry, p: Problem) -> Sums:
         infonce=infonce,
         fold=FOLD,
         unroll=UNROLL,
-        block_b=SUM_SAMPLES,
-        block_a=LANES,
+        block_a=SUM_ANCHORS,
+        block_b=LANES,
         num_warps=LANES // 32,
     )
     e_BA, turn_BA, pull_BA, *loss_BA = sums_SNAB.sum(dim=0)[:, :anchors, :batch].mT

@@ -2,8 +2,8 @@
 
 The lanes of a sweep's warps stand along the last axis of its tile, and the first axis lies in each thread's registers.
 Operands along the first axis are contiguous and come in 16-byte loads that all lanes share, those along the last in one
-load of the warp; nothing crosses lanes and no load is masked. ``max_contiguous`` of a tile's own address keeps the
-compiler from giving a thread four neighbours along the last axis instead.
+load of the warp; nothing crosses lanes and no load is masked. ``multiple_of`` of a tile's own addresses, which
+tells less than is true, keeps the compiler from giving a thread four neighbours along the last axis instead.
 """
 
 import triton
@@ -28,7 +28,7 @@ def products_kernel(  # type: ignore[no-untyped-def]
     k_count,
     batch,
     anchors,
-    dim,
+    dim: tl.constexpr,
     padded_k,
     padded_b,
     padded_a,
@@ -97,34 +97,35 @@ def sums_kernel(  # type: ignore[no-untyped-def]
     infonce: tl.constexpr,
     fold: tl.constexpr,
     unroll: tl.constexpr,
-    block_b: tl.constexpr,
     block_a: tl.constexpr,
+    block_b: tl.constexpr,
 ):
     """Over a share of the keys, for a tile of pairs: sum E, E logit, E / n and, for NCE, the negatives' own loss."""
-    i = tl.program_id(0) * block_b + tl.arange(0, block_b)
-    j = tl.program_id(1) * block_a + tl.arange(0, block_a)
-    pair = tl.max_contiguous(j * padded_b + i[:, None], [1, 1])
+    j = tl.program_id(0) * block_a + tl.arange(0, block_a)
+    i = tl.program_id(1) * block_b + tl.arange(0, block_b)
+    pair = tl.multiple_of(j[:, None] * padded_b + i, [1, 1])
     s_dot_a = tl.load(s_dot_a_ptr + pair)
     scale = tl.load(scale_ptr + pair)
-    offset = tl.zeros([block_b, block_a], tl.float32) if infonce else tl.load(offset_ptr + pair)
+    offset = tl.zeros([block_a, block_b], tl.float32) if infonce else tl.load(offset_ptr + pair)
 
-    e_sum = tl.zeros([block_b, block_a], tl.float32)
-    turn = tl.zeros([block_b, block_a], tl.float32)
-    pull = tl.zeros([block_b, block_a], tl.float32)
-    negative_loss = tl.zeros([block_b, block_a], tl.float32)
+    e_sum = tl.zeros([block_a, block_b], tl.float32)
+    turn = tl.zeros([block_a, block_b], tl.float32)
+    pull = tl.zeros([block_a, block_b], tl.float32)
+    negative_loss = tl.zeros([block_a, block_b], tl.float32)
     start = tl.program_id(2) * share
     stop = tl.minimum(share, padded_k - start)
     s_dot_t_ptr += start.to(tl.int64) * padded_b
     shift_ptr += start.to(tl.int64) * padded_a
     inverse_n_ptr += start.to(tl.int64) * padded_a
     for first in range(0, stop, fold):
-        odds_1 = tl.full([block_b, block_a], 1.0, tl.float32)
+        odds_1 = tl.full([block_a, block_b], 1.0, tl.float32)
         for turns in range(first, first + fold, unroll):
             for step in tl.static_range(unroll):
                 k = turns + step
-                s_dot_t = tl.load(s_dot_t_ptr + k * padded_b + i)[:, None]
-                inverse_n = tl.load(inverse_n_ptr + k * padded_a + j)
-                logit = ((s_dot_t - s_dot_a) * inverse_n + tl.load(shift_ptr + k * padded_a + j)) * scale - offset
+                s_dot_t = tl.load(s_dot_t_ptr + k * padded_b + i)
+                inverse_n = tl.load(inverse_n_ptr + k * padded_a + j)[:, None]
+                cosine_m = (s_dot_t - s_dot_a) * inverse_n + tl.load(shift_ptr + k * padded_a + j)[:, None]
+                logit = cosine_m * scale - offset
                 e, smaller_odds = numerator(logit, infonce)
                 e_sum += e
                 turn += e * logit
@@ -165,7 +166,7 @@ def weights_kernel(  # type: ignore[no-untyped-def]
     """Over all anchors, for a tile of keys and samples: W. For InfoNCE 2^-offset is the pair's factor."""
     k = tl.program_id(0) * block_k + tl.arange(0, block_k)
     i = tl.program_id(1) * block_b + tl.arange(0, block_b)
-    place = tl.max_contiguous(k[:, None].to(tl.int64) * padded_b + i, [1, 1])
+    place = tl.multiple_of(k[:, None].to(tl.int64) * padded_b + i, [1, 1])
     s_dot_t = tl.load(s_dot_t_ptr + place)
     weights = tl.zeros([block_k, block_b], tl.float32)
     for turns in range(0, padded_a, unroll):
