@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args, get_origin, get_type_hints
 
 from crcd.errors import CrcdError, unknown
+from crcd.relation.kernels.choice import Kernel
 from crcd.relation.objectives import MIN_TEMPERATURE
 
 
@@ -41,9 +42,9 @@ class RelationConfig:
     """Weight of the relation loss on features."""
     gradient_weight: float = 0.1
     """Weight of the relation loss on feature gradients."""
-    kernel: Literal["auto", "oracle", "streaming", "native", "triton"] = "auto"
-    """How it is computed: all relations at once, none kept (PyTorch), in C (CPU), in one pass (CUDA); auto takes the
-    fastest that can run."""
+    kernel: Kernel = "auto"
+    """How it is computed: all relations at once (oracle), none kept (streaming in PyTorch, native in C for the CPU, triton
+    for CUDA); auto takes the fastest that can run."""
     min_gradient: float = 1e-7
     """Samples whose feature gradient is shorter weigh nothing in the gradient relation."""
 

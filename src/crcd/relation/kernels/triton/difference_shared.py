@@ -1,0 +1,141 @@
+"""The difference relation with negatives that the whole batch shares, in three Triton kernels and one product.
+
+1. ``products_kernel``: s.t_k, and (|a_j|^2 - a_j.t_k) / n_jk with 1 / n_jk, by Gram products on the tensor cores; keys
+   that must not be used are folded in as -MASKED. Nothing larger than [K, B] or [K, A].
+2. ``sums_kernel`` walks over keys with a tile of (sample, anchor) pairs in registers and sums what ``Sums`` names.
+3. ``weights_kernel`` walks over anchors with a tile of (key, sample) pairs in registers and makes the cosines again,
+   now that each pair's factor is known: W_ik = sum_j factor_ij / m_ij E_ijk / n_jk. The push is W times the keys.
+
+The special function units bound both sweeps: 16 results a clock and multiprocessor, so one exp2 takes as long as eight
+FP32 instructions. A cosine of InfoNCE takes six of those and an exp2 in the first sweep, four and an exp2 in the
+second, and each 16 cosines take nine and eleven loads. Hence the layout (see ``difference_shared_kernels``), for which
+operands are padded to whole tiles, and 1 / n and its companion kept both as [K, A] and as [A, K]. NCE takes one more
+special function, for the sigmoid.
+
+All sums have one fixed order: the same input gives the same bits.
+"""
+
+import torch
+import triton
+from torch import Tensor
+
+from crcd.relation.kernels.difference import MASKED, Geometry, Sums
+from crcd.relation.kernels.pairs import factor
+from crcd.relation.kernels.problem import Problem
+from crcd.relation.kernels.triton.common import (
+    LN_2,
+    contiguous,
+    int8,
+    log2_offset,
+    round_up,
+)
+from crcd.relation.kernels.triton.difference_shared_kernels import products_kernel, sums_kernel, weights_kernel
+from crcd.relation.objectives import InfoNCE
+from crcd.relation.relations import MIN_DISTANCE
+
+PRODUCT_KEYS, PRODUCT_ROWS, PRODUCT_DIM = 128, 64, 32
+"""A tile of the Gram products: keys by samples or anchors, and how much of D is held at once."""
+
+LANES = 64
+"""Samples of a sweep's tile, which lie across lanes: two warps."""
+
+SUM_ANCHORS, WEIGHT_KEYS = 16, 16
+"""The other side of the first and the second sweep's tile, which lies in a thread's registers."""
+
+UNROLL = 4
+"""Keys or anchors of one turn of a sweep's loop, whose loads go out together."""
+
+FOLD = 64
+"""Factors 1 + odds <= 2 that are multiplied before a logarithm is taken: it costs as much as twelve additions."""
+
+PROGRAMS = 528
+"""Of the first sweep, about: four for each of an H100's 132 multiprocessors; more only write more partial sums."""
+
+
+def sum_negatives(g: Geometry, p: Problem) -> Sums:
+    """The pass over negatives that all samples share."""
+    (batch, dim), anchors, k_count = g.s_BD.shape, len(g.a_AD), len(p.negatives)
+    infonce, log2_e_per_tau = isinstance(p.objective, InfoNCE), 1 / (LN_2 * p.objective.temperature)
+    padded_b, padded_a, padded_k = (
+        round_up(batch, LANES),
+        round_up(anchors, PRODUCT_ROWS),
+        round_up(k_count, PRODUCT_KEYS),
+    )
+    shape = (padded_k, padded_b, padded_a)
+    masks_anchors = p.anchor_sample_A is not None and p.negatives.sample is not None
+
+    def padded(x_BA: Tensor, value: float = 0.0) -> Tensor:
+        out_AB = x_BA.new_full((padded_a, padded_b), value)
+        out_AB[:anchors, :batch] = x_BA.T
+        return out_AB
+
+    t_KD = p.negatives.rows.detach() - g.centre_D
+    s_dot_t_KB = t_KD.new_empty(padded_k, padded_b)
+    by_key_2KA = t_KD.new_empty(2, padded_k, padded_a)
+    by_anchor_2AK = t_KD.new_empty(2, padded_a, padded_k)
+    products_kernel[padded_k // PRODUCT_KEYS, (padded_b + padded_a) // PRODUCT_ROWS](
+        *contiguous(t_KD, g.s_BD, g.a_AD, int8(p.negatives.excluded_BK)),
+        *(contiguous(p.negatives.sample, p.anchor_sample_A) if masks_anchors else (None, None)),
+        s_dot_t_KB,
+        *by_key_2KA,
+        *by_anchor_2AK,
+        k_count,
+        batch,
+        anchors,
+        dim,
+        *shape,
+        min_square=MIN_DISTANCE**2,
+        masked=MASKED,
+        has_excluded=p.negatives.excluded_BK is not None,
+        has_sample=masks_anchors,
+        block_k=PRODUCT_KEYS,
+        block_r=PRODUCT_ROWS,
+        block_d=PRODUCT_DIM,
+        num_warps=8,
+    )
+
+    offset_BA = log2_offset(p)
+    pair_operands = padded(g.s_dot_a_BA), padded(g.inverse_m_BA * log2_e_per_tau)
+    pair_tiles = padded_a // SUM_ANCHORS, padded_b // LANES
+    key_tiles = padded_k // PRODUCT_KEYS
+    tiles_a_program = triton.cdiv(key_tiles * pair_tiles[0] * pair_tiles[1], PROGRAMS)
+    splits = triton.cdiv(key_tiles, tiles_a_program)
+    sums_SNAB = t_KD.new_empty(splits, 3 if infonce else 4, padded_a, padded_b)
+    sums_kernel[*pair_tiles, splits](
+        s_dot_t_KB,
+        *by_key_2KA,
+        *pair_operands,
+        None if offset_BA is None else padded(offset_BA),
+        sums_SNAB,
+        tiles_a_program * PRODUCT_KEYS,
+        *shape,
+        infonce=infonce,
+        fold=FOLD,
+        unroll=UNROLL,
+        block_a=SUM_ANCHORS,
+        block_b=LANES,
+        num_warps=LANES // 32,
+    )
+    e_BA, turn_BA, pull_BA, *loss_BA = sums_SNAB.sum(dim=0)[:, :anchors, :batch].mT
+
+    factor_BA = factor(p.objective, e_BA, g.positive_BA, p.weight_BA) * g.inverse_m_BA
+    weights_KB = torch.empty_like(s_dot_t_KB)
+    weights_kernel[padded_k // WEIGHT_KEYS, padded_b // LANES](
+        s_dot_t_KB,
+        *by_anchor_2AK,
+        *pair_operands,
+        padded(-factor_BA.log2() if offset_BA is None else offset_BA, torch.inf),
+        None if infonce else padded(factor_BA),
+        weights_KB,
+        *shape,
+        infonce=infonce,
+        unroll=UNROLL,
+        block_k=WEIGHT_KEYS,
+        block_b=LANES,
+        num_warps=LANES // 32,
+    )
+    turn_BA = LN_2 * turn_BA
+    if offset_BA is not None:
+        turn_BA += LN_2 * offset_BA * e_BA
+    push_BD = weights_KB[:k_count, :batch].T @ t_KD
+    return Sums(e_BA, sum(loss_BA, e_BA.new_zeros(())) * LN_2, turn_BA, pull_BA, push_BD)
