@@ -159,12 +159,18 @@ def test_auto_takes_it_for_float32_and_the_difference_relation(monkeypatch):
     assert len(taken) == 1
 
 
-@pytest.mark.parametrize(("relation", "dtype"), [("difference", torch.float64), ("mlp", torch.float32)])
-def test_what_it_does_not_take_is_refused(relation, dtype):
+@pytest.mark.parametrize(
+    ("relation", "dtype", "what"),
+    [
+        ("difference", torch.float64, "float32 elements on the CPU, not float64 on cpu"),
+        ("mlp", torch.float32, "the difference relation"),
+    ],
+)
+def test_what_it_does_not_take_is_refused(relation, dtype, what):
     inputs = case(2, 2, 3, 4, relation, "infonce", False)
     if inputs["network"] is not None:
         inputs["network"].to(dtype)
-    with pytest.raises(CrcdError, match="float32 elements on the CPU and the difference relation"):
+    with pytest.raises(CrcdError, match=f"the native kernel takes {what}: use kernel='auto'"):
         run(inputs, "native", dtype)
 
 

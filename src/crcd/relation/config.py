@@ -43,8 +43,8 @@ class RelationConfig:
     gradient_weight: float = 0.1
     """Weight of the relation loss on feature gradients."""
     kernel: Kernel = "auto"
-    """How it is computed: all relations at once (oracle), none kept (streaming in PyTorch, native in C for the CPU, triton
-    for CUDA); auto takes the fastest that can run."""
+    """How it is computed: with all relations at once (oracle) or none kept, in PyTorch (streaming), in C on the CPU
+    (native), on a GPU (triton); auto takes the fastest that can run."""
     min_gradient: float = 1e-7
     """Samples whose feature gradient is shorter weigh nothing in the gradient relation."""
 
