@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.running import measured
+from benchmark_runs import measured
 
 
 def test_parts_of_a_step_are_written(tmp_path):
