@@ -54,9 +54,12 @@ def start(args: argparse.Namespace) -> torch.device:
     torch.set_num_threads(args.threads)
     args.repeats = args.repeats or {"tiny": 2, "quick": 3, "full": args.full_repeats}[args.sizes]
     try:
-        return find_device(args.device)
+        device = find_device(args.device)
     except CrcdError as error:
         raise SystemExit(f"error: {error}") from error
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device
 
 
 @dataclass(frozen=True)
@@ -186,14 +189,10 @@ def peak_mib(make: Make, warm: Make, device: torch.device) -> float | None:
     a small step; memory that the allocator reuses counts once.
     """
     if device.type == "cuda":
-        step = make()
-        step()
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        step()
-        torch.cuda.synchronize()
-        return (torch.cuda.max_memory_allocated() - before) / 2**20
+        try:
+            return _peak_of_gpu(make())
+        except torch.cuda.OutOfMemoryError:
+            return None
     context = multiprocessing.get_context("forkserver")  # a process started by exec would inherit this one's peak
     context.set_forkserver_preload([name for name in ("torch", "crcd", "crcd.train.step") if name in sys.modules])
     with ProcessPoolExecutor(1, context) as pool:
@@ -201,6 +200,16 @@ def peak_mib(make: Make, warm: Make, device: torch.device) -> float | None:
             return pool.submit(_peak_of_process, make, warm, torch.get_num_threads()).result()
         except BrokenProcessPool:
             return None
+
+
+def _peak_of_gpu(step: Step) -> float:
+    step()
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    step()
+    torch.cuda.synchronize()
+    return (torch.cuda.max_memory_allocated() - before) / 2**20
 
 
 def _peak_of_process(make: Make, warm: Make, threads: int) -> float:

@@ -49,14 +49,21 @@ NEGATIVES = {  # of the released CRCD, of CRD, and of ours
 
 @dataclass(frozen=True)
 class Contender:
-    """What takes part: ``what`` is ``step`` or ``loss``; ``warm`` makes a smaller one, for the memory's measurement."""
+    """What takes part.
+
+    Attributes:
+        owner: ``ours`` or the flag of the peer's checkout.
+        what: ``step`` or ``loss``.
+        warm: makes a smaller one, for the memory's measurement; None where that says nothing (a captured step has
+            taken its memory before it runs).
+    """
 
     name: str
     owner: str
     what: str
     negatives: int | None
     make: Make
-    warm: Make
+    warm: Make | None
 
 
 def our_step(size: Size, negatives: int | None, captured: bool, device: torch.device) -> Step:
@@ -94,7 +101,7 @@ def contenders(args: argparse.Namespace, device: torch.device) -> list[Contender
     released_k, crd_k, our_ks = NEGATIVES[args.sizes]
     result = []
 
-    def add(name: str, owner: str, what: str, negatives: int | None, make: partial[Step], warm: partial[Step]) -> None:
+    def add(name: str, owner: str, what: str, negatives: int | None, make: Make, warm: Make | None) -> None:
         label = name if negatives is None else f"{name}, K={negatives}"
         result.append(Contender(label, owner, what, negatives, make, warm))
 
@@ -102,8 +109,8 @@ def contenders(args: argparse.Namespace, device: torch.device) -> list[Contender
         words = ", captured" if captured else ""
         for k in (None, *our_ks):
             name = f"{'bare' if k is None else 'ours'}{words}"
-            parts = (partial(our_step, s, k, captured, device) for s in (size, small))
-            add(name, "ours", "step", k, *parts)
+            make, warm = (partial(our_step, s, k, captured, device) for s in (size, small))
+            add(name, "ours", "step", k, make, None if captured else warm)
     for k in our_ks:
         base = scale.Size(negatives=k, rows=size.rows)
         parts = (partial(scale.make_whole, replace(base, batch=s.batch), device) for s in (size, small))
@@ -148,15 +155,15 @@ def main() -> None:
     }
     record = Record("peers", args, device, run=args.sizes, size=asdict(SIZES[args.sizes]), peers=peers, cases=[])
     taking_part = contenders(args, device)
-    with torch.backends.cudnn.flags(benchmark=True, allow_tf32=torch.backends.cudnn.allow_tf32):
-        rounds = interleave({c.name: c.make() for c in taking_part}, args.repeats, device)
-        print_row(("", "ms", "min", "max", "peak MiB"), WIDTHS)
-        for c in taking_part:
-            peak, ms = peak_mib(c.make, c.warm, device), rounds.spread(c.name)
-            case = {"name": c.name, "owner": c.owner, "what": c.what, "K": c.negatives, "peak_mib": peak}
-            record.body["cases"].append(case | rounds.record(c.name))
-            print_row((c.name, ms.median, ms.min, ms.max, peak), WIDTHS)
-            record.save()
+    torch.backends.cudnn.benchmark = True  # as the peers' train_student.py sets it, here for all
+    rounds = interleave({c.name: c.make() for c in taking_part}, args.repeats, device)
+    print_row(("", "ms", "min", "max", "peak MiB"), WIDTHS)
+    for c in taking_part:
+        peak, ms = None if c.warm is None else peak_mib(c.make, c.warm, device), rounds.spread(c.name)
+        case = {"name": c.name, "owner": c.owner, "what": c.what, "K": c.negatives, "peak_mib": peak}
+        record.body["cases"].append(case | rounds.record(c.name))
+        print_row((c.name, ms.median, ms.min, ms.max, peak), WIDTHS)
+        record.save()
     print("\ntimes of the first over the second, of the same round: median (least to greatest)")
     record.body["ratios"] = []
     for peer, own in itertools.product(taking_part, taking_part):

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from benchmarks.running import run
+from benchmark_runs import run
 
 pytest.importorskip("matplotlib")
 

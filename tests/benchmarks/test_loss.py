@@ -1,4 +1,4 @@
-from benchmarks.running import measured
+from benchmark_runs import measured
 
 TINY = ("--sizes", "tiny", "--device", "cpu")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.running import ROOT, measured, run
+from benchmark_runs import ROOT, measured, run
 
 MODELS = """
 from torch import nn

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from benchmarks.running import measured
+from benchmark_runs import measured
 
 
 def test_one_size_is_varied_at_a_time_and_its_exponent_fitted(tmp_path):
