@@ -100,17 +100,11 @@ def _difference_blocks(
     Shared negatives: anchors outside, so that a_j.t_k and n_jk are made once. Own negatives: samples outside, so that
     t_k is gathered once.
     """
-
-    def exclude(s_dot_t_bK: Tensor, samples: slice) -> Tensor:
-        excluded_BK = negatives.excluded_BK
-        return s_dot_t_bK if excluded_BK is None else s_dot_t_bK.masked_fill_(excluded_BK[samples], -MASKED)
-
     batch, k = len(g.s_BD), len(negatives)
     tiles = _slices(len(g.a_AD), max(1, BLOCK // k))
     chunks = _slices(batch, max(1, BLOCK // (k * min(len(g.a_AD), max(1, BLOCK // k)))))
     if negatives.index_BK is None:
-        t_KD = negatives.rows - g.centre_D
-        s_dot_t_BK = exclude(g.s_BD @ t_KD.T, slice(0, batch))
+        t_KD, s_dot_t_BK = g.candidates(negatives, slice(0, batch))
         push_BK = torch.zeros_like(s_dot_t_BK)
         is_anchor_1AK = negatives.is_anchor(anchor_sample_A, slice(0, batch))
         for anchors in tiles:
@@ -120,8 +114,7 @@ def _difference_blocks(
         push_BD += push_BK @ t_KD
         return
     for samples in chunks:
-        t_bKD = negatives.rows[negatives.index_BK[samples]].sub_(g.centre_D)
-        s_dot_t_bK = exclude((t_bKD @ g.s_BD[samples, :, None])[..., 0], samples)
+        t_bKD, s_dot_t_bK = g.candidates(negatives, samples)
         push_bK = torch.zeros_like(s_dot_t_bK)
         is_anchor_bAK = negatives.is_anchor(anchor_sample_A, samples)
         for anchors in tiles:
