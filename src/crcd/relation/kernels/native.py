@@ -21,7 +21,7 @@ from torch import Tensor
 
 from crcd.errors import CrcdError
 from crcd.relation.kernels import library
-from crcd.relation.kernels.difference import MASKED, Geometry, Sums
+from crcd.relation.kernels.difference import Geometry, Sums
 from crcd.relation.kernels.pairs import factor, with_gradients
 from crcd.relation.kernels.problem import Problem
 from crcd.relation.objectives import NCE
@@ -86,15 +86,8 @@ def _sum(g: Geometry, p: Problem) -> Sums:
 
 def _block(g: Geometry, p: Problem, samples: slice) -> tuple[Tensor, Tensor]:
     """e, negative_loss, turn and pull, the second and third divided by log 2, [4, b, A], and push, [b, D]."""
-    negatives, objective, s_bD = p.negatives, p.objective, g.s_BD[samples]
-    if negatives.index_BK is None:
-        t_bKD = (negatives.rows - g.centre_D)[None]
-        s_dot_t_bK = s_bD @ t_bKD[0].T
-    else:
-        t_bKD = negatives.rows[negatives.index_BK[samples]].sub_(g.centre_D)
-        s_dot_t_bK = (t_bKD @ s_bD[..., None])[..., 0]
-    if negatives.excluded_BK is not None:
-        s_dot_t_bK.masked_fill_(negatives.excluded_BK[samples], -MASKED)
+    negatives, objective = p.negatives, p.objective
+    t_bKD, s_dot_t_bK = g.candidates(negatives, samples)
     shift_baK, inverse_n_baK = g.keys(t_bKD, slice(0, len(g.a_AD)), negatives.is_anchor(p.anchor_sample_A, samples))
     scale_bA = g.inverse_m_BA[samples] / (objective.temperature * math.log(2))
     offset_bA = torch.zeros_like(scale_bA)
@@ -112,7 +105,7 @@ def _block(g: Geometry, p: Problem, samples: slice) -> tuple[Tensor, Tensor]:
     factor_bA.copy_(factor(objective, sums_4bA[0], g.positive_BA[samples], p.weight_BA[samples]))
     factor_bA *= g.inverse_m_BA[samples]
     _parallel(_library().crcd_push, block, keys, VECTOR)
-    push_bD = push_bK @ t_bKD[0] if negatives.index_BK is None else (push_bK[:, None] @ t_bKD)[:, 0]
+    push_bD = push_bK @ t_bKD if negatives.index_BK is None else (push_bK[:, None] @ t_bKD)[:, 0]
     return sums_4bA, push_bD
 
 

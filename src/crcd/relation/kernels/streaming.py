@@ -100,17 +100,11 @@ def _difference_blocks(
     Shared negatives: anchors outside, so that a_j.t_k and n_jk are made once. Own negatives: samples outside, so that
     t_k is gathered once.
     """
-
-    def exclude(s_dot_t_bK: Tensor, samples: slice) -> Tensor:
-        excluded_BK = negatives.excluded_BK
-        return s_dot_t_bK if excluded_BK is None else s_dot_t_bK.masked_fill_(excluded_BK[samples], -MASKED)
-
     batch, k = len(g.s_BD), len(negatives)
     tiles = _slices(len(g.a_AD), max(1, BLOCK // k))
     chunks = _slices(batch, max(1, BLOCK // (k * min(len(g.a_AD), max(1, BLOCK // k)))))
     if negatives.index_BK is None:
-        t_KD = negatives.rows - g.centre_D
-        s_dot_t_BK = exclude(g.s_BD @ t_KD.T, slice(0, batch))
+        t_KD, s_dot_t_BK = g.candidates(negatives, slice(0, batch))
         push_BK = torch.zeros_like(s_dot_t_BK)
         is_anchor_1AK = negatives.is_anchor(anchor_sample_A, slice(0, batch))
         for anchors in tiles:
@@ -120,8 +114,7 @@ def _difference_blocks(
         push_BD += push_BK @ t_KD
         return
     for samples in chunks:
-        t_bKD = negatives.rows[negatives.index_BK[samples]].sub_(g.centre_D)
-        s_dot_t_bK = exclude((t_bKD @ g.s_BD[samples, :, None])[..., 0], samples)
+        t_bKD, s_dot_t_bK = g.candidates(negatives, samples)
         push_bK = torch.zeros_like(s_dot_t_bK)
         is_anchor_bAK = negatives.is_anchor(anchor_sample_A, samples)
         for anchors in tiles:
@@ -141,18 +134,22 @@ def _mlp(p: Problem, relation: MLP) -> tuple[Tensor, Tensor, Tensor]:
         dq_BAE = torch.empty_like(q_BAE)
         du, dv, dw = (torch.zeros_like(m) for m in (relation.key_u, relation.key_v, relation.key_w))
         anchor_AH = anchor_AD @ relation.key_u.T
+        hidden_KH, d_hidden_KH = anchor_AH.new_empty(2, len(negatives), anchor_AH.shape[1])  # reused: fresh memory is
+        unit_KE, d_out_KE, product_KE = q_BAE.new_empty(3, len(negatives), q_BAE.shape[2])  # slow to touch
         batch = len(query_BD)
         groups = [slice(0, batch)] if negatives.index_BK is None else [slice(i, i + 1) for i in range(batch)]
         for group in groups:
-            rows_KD = negatives.rows if negatives.index_BK is None else negatives.rows[negatives.index_BK[group.start]]
+            rows_KD = negatives.rows
+            if negatives.index_BK is not None:
+                rows_KD = F.embedding(negatives.index_BK[group.start], rows_KD)
             sample_KH = rows_KD @ relation.key_v.T
             d_sample_KH = torch.zeros_like(sample_KH)
             is_anchor_bAK = negatives.is_anchor(p.anchor_sample_A, group)
             for j in range(len(anchor_AD)):
-                hidden_KH = F.relu(anchor_AH[j] - sample_KH)
-                out_KE = hidden_KH @ relation.key_w.T
-                norm_K1 = torch.linalg.vector_norm(out_KE, dim=1, keepdim=True)
-                unit_KE = out_KE.div_(norm_K1.clamp_min(MIN_NORM))
+                torch.sub(anchor_AH[j], sample_KH, out=hidden_KH).relu_()
+                torch.mm(hidden_KH, relation.key_w.T, out=unit_KE)
+                norm_K1 = torch.linalg.vector_norm(unit_KE, dim=1, keepdim=True).clamp_min_(MIN_NORM)
+                unit_KE.div_(norm_K1)
                 logit_bK = (q_BAE[group, j] @ unit_KE.T).div_(objective.temperature)
                 if negatives.excluded_BK is not None:
                     logit_bK.masked_fill_(negatives.excluded_BK[group], -MASKED)
@@ -166,11 +163,11 @@ def _mlp(p: Problem, relation: MLP) -> tuple[Tensor, Tensor, Tensor]:
                 )
                 e_bK *= factor(objective, sum_e_b, positive_BA[pair], weight_BA[pair])[:, None]
                 dq_BAE[pair] = e_bK @ unit_KE
-                d_unit_KE = e_bK.T @ q_BAE[pair]
-                d_out_KE = d_unit_KE - unit_KE * (unit_KE * d_unit_KE).sum(dim=1, keepdim=True)
-                d_out_KE.div_(norm_K1.clamp_min(MIN_NORM))
+                torch.mm(e_bK.T, q_BAE[pair], out=d_out_KE)
+                along_K1 = torch.mul(unit_KE, d_out_KE, out=product_KE).sum(dim=1, keepdim=True)
+                d_out_KE.addcmul_(unit_KE, along_K1, value=-1).div_(norm_K1)
                 dw.addmm_(d_out_KE.T, hidden_KH)
-                d_hidden_KH = (d_out_KE @ relation.key_w).mul_(hidden_KH > 0)
+                torch.mm(d_out_KE, relation.key_w, out=d_hidden_KH).mul_(hidden_KH.sign_())
                 du.addr_(d_hidden_KH.sum(dim=0), anchor_AD[j])
                 d_sample_KH -= d_hidden_KH
             dv.addmm_(d_sample_KH.T, rows_KD)
