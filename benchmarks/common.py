@@ -44,7 +44,7 @@ def parser(doc: str | None, repeats: int) -> argparse.ArgumentParser:
     result.add_argument("--threads", type=int, default=torch.get_num_threads(), help="processor threads of PyTorch")
     result.add_argument("--repeats", type=int, help=f"rounds; {repeats}, but 3 for quick and 2 for tiny sizes")
     result.add_argument("--out", type=Path, metavar="FILE.json", help="write sizes, machine and every round here")
-    result.set_defaults(full_repeats=repeats)
+    result.set_defaults(full_repeats=repeats, sizes="full")
     return result
 
 
