@@ -13,6 +13,7 @@ import platform
 import resource
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -39,12 +40,12 @@ def parser(doc: str | None, repeats: int) -> argparse.ArgumentParser:
     """The arguments of every benchmark; ``repeats`` is the number of rounds of a full run."""
     result = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("--quick", action="store_const", const="quick", dest="sizes", help="under a minute")
-    result.add_argument("--sizes", choices=["tiny", "quick", "full"], default="full", help="tiny is for tests")
+    result.add_argument("--sizes", choices=["tiny", "quick", "full"], help="full; tiny is for tests")
     result.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     result.add_argument("--threads", type=int, default=torch.get_num_threads(), help="processor threads of PyTorch")
     result.add_argument("--repeats", type=int, help=f"rounds; {repeats}, but 3 for quick and 2 for tiny sizes")
     result.add_argument("--out", type=Path, metavar="FILE.json", help="write sizes, machine and every round here")
-    result.set_defaults(full_repeats=repeats, sizes="full")
+    result.set_defaults(sizes="full", full_repeats=repeats)
     return result
 
 
@@ -194,7 +195,7 @@ def peak_mib(make: Make, warm: Make, device: torch.device) -> float | None:
         torch.cuda.synchronize()
         return (torch.cuda.max_memory_allocated() - before) / 2**20
     context = multiprocessing.get_context("forkserver")  # a process started by exec would inherit this one's peak
-    context.set_forkserver_preload(["torch", "crcd"])
+    context.set_forkserver_preload([name for name in ("torch", "crcd", "crcd.train.step") if name in sys.modules])
     with ProcessPoolExecutor(1, context) as pool:
         try:
             return pool.submit(_peak_of_process, make, warm, torch.get_num_threads()).result()
@@ -238,14 +239,13 @@ def machine(threads: int, device: torch.device) -> dict[str, Any]:
 
 
 class Record:
-    """What a run writes: its benchmark, machine and sizes, and whatever it adds to ``body``."""
+    """What a run writes to ``--out``: its benchmark and machine, and whatever it adds to ``body``."""
 
     def __init__(self, benchmark: str, args: argparse.Namespace, device: torch.device, **body: Any) -> None:
         self.out: Path | None = args.out
         self.body: dict[str, Any] = {
             "benchmark": benchmark,
             "machine": machine(args.threads, device),
-            "run": args.sizes,
             "load_average_before": os.getloadavg(),
             **body,
         }

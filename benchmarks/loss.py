@@ -86,7 +86,7 @@ def main() -> None:
         check_same_answer(masked, TINY, device)
     check_same_answer([RELEASED, *(Form(name) for name in names["difference"])], TINY, device)
     rates = Rates.of(device)
-    record = Record("loss", args, device, skipped=skipped, rates=rates and asdict(rates), cases=[])
+    record = Record("loss", args, device, run=args.sizes, skipped=skipped, rates=rates and asdict(rates), cases=[])
     print_row(("part", "sizes", "form", "ms", "min", "max", "released/this", "floor %", "peak MiB"), WIDTHS)
     for part in args.parts:
         for size, forms in cases(part, args.sizes, names):

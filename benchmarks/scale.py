@@ -110,7 +110,7 @@ def main() -> None:
     args = arguments.parse_args()
     device = start(args)
     base = Size(8, 100, 4, 8) if args.sizes == "tiny" else Size()
-    record = Record("scale", args, device, base=asdict(base), cases=[], slopes={})
+    record = Record("scale", args, device, run=args.sizes, base=asdict(base), cases=[], slopes={})
     print_row(("series", "size", "whole ms", "min", "max", "contrast", "draw", "update"), WIDTHS)
     for series in args.series:
         cases = []

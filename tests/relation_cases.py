@@ -1,11 +1,16 @@
-"""Inputs on which kernels are compared."""
+"""Inputs on which kernels are compared, and what they make of them."""
 
+import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from crcd.relation import NCE, InfoNCE, Negatives
+from crcd.relation import NCE, Difference, InfoNCE, Negatives, relation_contrast
+from crcd.relation.kernels import native
 from crcd.relation.relations import MLPNetwork
+
+needs_compiler = pytest.mark.skipif(not native.available(), reason="native.c cannot be compiled: see the log")
+NATIVE = pytest.param("native", marks=needs_compiler)
 
 
 def case(
@@ -41,3 +46,27 @@ def case(
         "weight": torch.rand(b, a, generator=g, dtype=torch.float64),
         "anchor_sample": torch.randint(8, (a,), generator=g),
     }
+
+
+def run(inputs: dict[str, object], kernel: str, dtype: torch.dtype = torch.float64) -> list[Tensor]:
+    """Loss, bound and all gradients."""
+    query = inputs["query"].to(dtype).clone().requires_grad_()
+    negatives = inputs["negatives"]
+    negatives = Negatives(negatives.rows.to(dtype), negatives.index_BK, negatives.excluded_BK, negatives.sample)
+    network = inputs["network"]
+    if network is not None:
+        network.zero_grad()
+    contrast = relation_contrast(
+        Difference() if network is None else network(),
+        query,
+        inputs["positive"].to(dtype),
+        inputs["anchor"].to(dtype),
+        negatives,
+        inputs["objective"],
+        weight_BA=inputs["weight"].to(dtype),
+        anchor_sample_A=inputs["anchor_sample"],
+        kernel=kernel,
+    )
+    contrast.loss.backward()
+    parameters = [] if network is None else [p.grad.clone() for p in network.parameters()]
+    return [contrast.loss.detach(), contrast.mi_bound, query.grad, *parameters]

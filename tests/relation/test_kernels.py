@@ -10,35 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from crcd.relation import NCE, Difference, InfoNCE, Negatives, relation_contrast
-from relation_cases import case
+from relation_cases import NATIVE, case, run
 
 GRID = list(
     itertools.product([1, 5], [1, 4], [1, 7, 33], [3, 8], ["difference", "mlp"], ["infonce", "nce"], [False, True])
 )
-
-
-def run(inputs: dict[str, object], kernel: str, dtype: torch.dtype = torch.float64) -> list[Tensor]:
-    """Loss, bound and all gradients."""
-    query = inputs["query"].to(dtype).clone().requires_grad_()
-    negatives = inputs["negatives"]
-    negatives = Negatives(negatives.rows.to(dtype), negatives.index_BK, negatives.excluded_BK, negatives.sample)
-    network = inputs["network"]
-    if network is not None:
-        network.zero_grad()
-    contrast = relation_contrast(
-        Difference() if network is None else network(),
-        query,
-        inputs["positive"].to(dtype),
-        inputs["anchor"].to(dtype),
-        negatives,
-        inputs["objective"],
-        weight_BA=inputs["weight"].to(dtype),
-        anchor_sample_A=inputs["anchor_sample"],
-        kernel=kernel,
-    )
-    contrast.loss.backward()
-    parameters = [] if network is None else [p.grad.clone() for p in network.parameters()]
-    return [contrast.loss.detach(), contrast.mi_bound, query.grad, *parameters]
 
 
 def difference(inputs: dict[str, object]) -> float:
@@ -75,11 +51,12 @@ def test_streaming_equals_oracle_for_any_shape(b, a, k, d, relation, objective, 
     assert difference(case(b, a, k, d, relation, objective, per_sample, seed=seed)) < 1e-10
 
 
+@pytest.mark.parametrize("kernel", ["streaming", NATIVE])
 @pytest.mark.parametrize("objective", ["infonce", "nce"])
 @pytest.mark.parametrize("per_sample", [False, True])
-def test_float32_gradient(objective, per_sample):
+def test_float32_gradient(kernel, objective, per_sample):
     inputs = case(16, 16, 256, 64, "difference", objective, per_sample)
-    exact, single = run(inputs, "oracle")[2], run(inputs, "streaming", torch.float32)[2]
+    exact, single = run(inputs, "oracle")[2], run(inputs, kernel, torch.float32)[2]
     assert single.dtype == torch.float32
     assert (exact - single).abs().max() < 2e-6 * exact.abs().max()
 
@@ -101,8 +78,13 @@ def test_gradcheck(kernel, relation, objective):
     assert torch.autograd.gradcheck(loss, inputs["query"].clone().requires_grad_())
 
 
-def test_streaming_keeps_no_tensor_of_all_relations():
-    """The largest tensor that the streaming kernel makes is far below B * A * K numbers."""
+@pytest.mark.parametrize(
+    ("kernel", "relation"),
+    [("streaming", "difference"), ("streaming", "mlp"), pytest.param(*NATIVE.values, "difference", marks=NATIVE.marks)],
+)
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_no_tensor_of_all_relations(kernel, relation, per_sample):
+    """The largest tensor that a kernel makes is far below B * A * K numbers."""
     largest = 0
 
     class Watch(torch.utils._python_dispatch.TorchDispatchMode):
@@ -114,10 +96,9 @@ def test_streaming_keeps_no_tensor_of_all_relations():
                     largest = max(largest, tensor.untyped_storage().nbytes() // tensor.element_size())
             return out
 
-    for relation, per_sample in itertools.product(["difference", "mlp"], [False, True]):
-        inputs = case(64, 64, 2048, 4, relation, "infonce", per_sample)
-        with Watch():
-            run(inputs, "streaming")
+    inputs = case(64, 64, 2048, 4, relation, "infonce", per_sample)
+    with Watch():
+        run(inputs, kernel, torch.float32 if relation == "difference" else torch.float64)
     assert 0 < largest <= 64 * 64 * 2048 / 4
 
 
@@ -155,25 +136,25 @@ def test_nce_by_hand():
         assert bound.item() == pytest.approx(math.log(1) + math.log(p0 / (p0 + q)), abs=1e-12)
 
 
-@pytest.mark.parametrize("kernel", ["oracle", "streaming"])
+@pytest.mark.parametrize("kernel", ["oracle", "streaming", NATIVE])
 def test_excluded_negatives_change_nothing(kernel):
     inputs = case(4, 4, 6, 5, "difference", "infonce", False)
     excluded = inputs["negatives"].excluded_BK
     moved = inputs["negatives"].rows.clone()
     column = 2
     excluded[:, column] = True
-    before = run(inputs, kernel)
+    before = run(inputs, kernel, torch.float32)
     moved[column] = -moved[column]
     inputs["negatives"] = Negatives(moved, None, excluded, inputs["negatives"].sample)
-    for x, y in zip(before, run(inputs, kernel), strict=True):
+    for x, y in zip(before, run(inputs, kernel, torch.float32), strict=True):
         assert torch.equal(x, y)
 
 
-@pytest.mark.parametrize("kernel", ["oracle", "streaming"])
+@pytest.mark.parametrize("kernel", ["oracle", "streaming", NATIVE])
 def test_pairs_without_negatives_weigh_nothing(kernel):
     inputs = case(3, 2, 4, 5, "difference", "infonce", False)
     inputs["negatives"] = Negatives(inputs["negatives"].rows, None, torch.ones(3, 4, dtype=torch.bool))
-    loss, bound, gradient = run(inputs, kernel)
+    loss, bound, gradient = run(inputs, kernel, torch.float32)
     assert loss == 0
     assert bound == 0
     assert torch.equal(gradient, torch.zeros_like(gradient))

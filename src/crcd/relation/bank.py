@@ -35,7 +35,7 @@ class Elements(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """One step's negatives: student rows for the mirrored term, teacher rows for the student's term."""
+    """One step's negatives: student rows for the mirrored term, teacher rows of the same samples for the student's."""
 
     student: Negatives
     teacher: Negatives

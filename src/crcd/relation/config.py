@@ -41,8 +41,9 @@ class RelationConfig:
     """Weight of the relation loss on features."""
     gradient_weight: float = 0.1
     """Weight of the relation loss on feature gradients."""
-    kernel: Literal["auto", "oracle", "streaming", "triton"] = "auto"
-    """How it is computed: all relations at once, none kept (PyTorch), one pass (CUDA); auto takes the fastest."""
+    kernel: Literal["auto", "oracle", "streaming", "native", "triton"] = "auto"
+    """How it is computed: all relations at once, none kept (PyTorch), in C (CPU), in one pass (CUDA); auto takes the
+    fastest that can run."""
     min_gradient: float = 1e-7
     """Samples whose feature gradient is shorter weigh nothing in the gradient relation."""
 

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from crcd.errors import CrcdError, unknown
-from crcd.relation.kernels import oracle, streaming
+from crcd.relation.kernels import native, oracle, streaming
 from crcd.relation.kernels.problem import Problem
 from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import Objective
 from crcd.relation.relations import Difference, Relation
 
-Kernel = Literal["auto", "oracle", "streaming", "triton"]
+Kernel = Literal["auto", "oracle", "streaming", "native", "triton"]
 
 
 class Contrast(NamedTuple):
@@ -39,6 +39,7 @@ def relation_contrast(
     *,
     weight_BA: Tensor | None = None,
     anchor_sample_A: Tensor | None = None,
+    count_BA: Tensor | None = None,
     kernel: Kernel = "auto",
 ) -> Contrast:
     """Contrast of anchor-student relations (queries) with anchor-teacher relations (keys); CRCD, eq. 10 to 15.
@@ -55,11 +56,13 @@ def relation_contrast(
         objective: ``InfoNCE`` or ``NCE``.
         weight_BA: weight of each pair, 0 or more; None for 1. Pairs without a usable negative weigh nothing.
         anchor_sample_A: sample number of each anchor, so that negatives that equal it are left out.
-        kernel: ``"oracle"`` materialises every relation; ``"streaming"`` none; ``"triton"`` neither, in one pass on a
-            CUDA device, for the difference relation; ``"auto"`` takes the fastest of them that can run.
+        count_BA: ``negatives.count(...)``, where several calls have the same negatives; None to count here.
+        kernel: ``"oracle"`` materialises every relation; ``"streaming"`` none; ``"native"`` (C, on the CPU) and
+            ``"triton"`` (in one pass, on a CUDA device) neither, for the difference relation in float32; ``"auto"``
+            takes the fastest of them that can run.
 
     Raises:
-        CrcdError: no such kernel, or ``"triton"`` cannot run here.
+        CrcdError: no such kernel, or ``"native"`` or ``"triton"`` cannot run here.
 
     Returns:
         The mean over pairs, sum(w L) / sum(w), and the mutual-information bound. Both are 0 when all weights are.
@@ -67,7 +70,8 @@ def relation_contrast(
     """
     if kernel not in get_args(Kernel):
         raise unknown("kernel", kernel, get_args(Kernel))
-    count_BA = negatives.count(len(query_BD), anchor_sample_A, len(anchor_AD))
+    if count_BA is None:
+        count_BA = negatives.count(len(query_BD), anchor_sample_A, len(anchor_AD))
     usable_BA = (count_BA > 0).to(query_BD.dtype)
     weight_BA = usable_BA if weight_BA is None else weight_BA * usable_BA
     weight_BA = weight_BA / weight_BA.sum().clamp_min(1e-12)
@@ -94,4 +98,11 @@ def _choose(kernel: Kernel, relation: Relation, query_BD: Tensor) -> Callable[[P
         except ModuleNotFoundError as error:
             raise CrcdError("the triton kernel needs triton, which is not installed: use kernel='auto'") from error
         return triton.contrast
+    on_cpu = suits and query_BD.device.type == "cpu"
+    if kernel == "native" or (kernel == "auto" and on_cpu and native.available()):
+        if not on_cpu:
+            raise CrcdError(
+                "the native kernel takes float32 elements on the CPU and the difference relation: use kernel='auto'"
+            )
+        return native.contrast
     return streaming.contrast

@@ -49,7 +49,14 @@ class _Direction(nn.Module):
         self.log_z: Tensor | None = None
 
     def forward(
-        self, query: Tensor, positive: Tensor, anchor: Tensor, anchor_sample: Tensor, weight: Tensor, keys: Negatives
+        self,
+        query: Tensor,
+        positive: Tensor,
+        anchor: Tensor,
+        anchor_sample: Tensor,
+        weight: Tensor,
+        keys: Negatives,
+        count: Tensor,
     ) -> Contrast:
         def contrast(objective: Objective) -> Contrast:
             return relation_contrast(
@@ -61,6 +68,7 @@ class _Direction(nn.Module):
                 objective,
                 weight_BA=weight,
                 anchor_sample_A=anchor_sample,
+                count_BA=count,
                 kernel=self.config.kernel,
             )
 
@@ -129,8 +137,10 @@ class _Element(nn.Module):
             student_positive, teacher_positive = self.source.rows(sample_B)
 
         weight_BA = weight_B[:, None] * anchor_weight_A * (sample_B[:, None] != anchor_sample_A)
-        student = self.student_term(s_BD, teacher_positive, teacher_anchor, anchor_sample_A, weight_BA, drawn.teacher)
-        mirrored = self.mirrored_term(t_BD, student_positive, student_anchor, anchor_sample_A, weight_BA, drawn.student)
+        count_BA = drawn.teacher.count(len(s_BD), anchor_sample_A, len(teacher_anchor))
+        shared = (anchor_sample_A, weight_BA)
+        student = self.student_term(s_BD, teacher_positive, teacher_anchor, *shared, drawn.teacher, count_BA)
+        mirrored = self.mirrored_term(t_BD, student_positive, student_anchor, *shared, drawn.student, count_BA)
         if self.training:
             self.source.update(batch)
         return Contrast(student.loss + mirrored.loss, student.mi_bound)

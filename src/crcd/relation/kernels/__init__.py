@@ -1,1 +1,1 @@
-"""Implementations of the relation contrast with one signature: ``oracle`` is the truth, ``streaming`` the fast one."""
+"""Implementations of the relation contrast with one signature: ``oracle`` is the truth, the others are fast."""
