@@ -38,8 +38,8 @@ EPOCH, SIDE, WORKERS = 50_000, 64, 2
 MEAN, STD = (0.5,) * 3, (0.25,) * 3
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {"memory": 32, "files": 16, "train": 16, "images": 200, "batch": 8, "K": 16},
-    "quick": {"memory": 6400, "files": 384, "train": 256, "images": EPOCH, "batch": 64, "K": 4096},
-    "full": {"memory": 12_800, "files": 2048, "train": 1280, "images": EPOCH, "batch": 64, "K": 4096},
+    "quick": {"memory": 3200, "files": 256, "train": 128, "images": 10_000, "batch": 64, "K": 4096},
+    "full": {"memory": 12_800, "files": 2048, "train": 1280, "images": 10_000, "batch": 64, "K": 4096},
 }
 NETWORKS = {
     "tiny": {"teacher": "resnet8", "student": "resnet8"},
@@ -216,7 +216,7 @@ def main() -> None:
     device = start(args)
     sizes = SIZES[args.sizes] | NETWORKS[args.sizes]
     if device.type == "cuda" and args.sizes == "full":
-        sizes |= {"memory": EPOCH, "train": EPOCH}
+        sizes |= {"memory": EPOCH, "train": EPOCH, "images": EPOCH}
     record = Record("epoch", args, device, sizes=sizes, workers=WORKERS, loaders=[], training=[])
     torch.manual_seed(0)
     name, count, steps = in_memory(args, device, sizes)

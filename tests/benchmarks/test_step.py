@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-from benchmarks.running import ROOT, measured
+from benchmark_runs import ROOT, measured
 
 
 def test_whole_steps_and_parts_are_written(tmp_path):

@@ -101,7 +101,7 @@ class TeacherCache:
         return {"views": self.views, "bytes": size, "seconds": seconds}
 
     def _fill_view(self, view: int, step: int, teacher: Teacher, stop: StopSignal, reporter: Reporter) -> None:
-        """Go on with a view after ``step`` batches, to its end or until there is a reason to stop, and write it."""
+        """Go on with a view after ``step`` batches, to its end or to a reason to stop, and write it from memory."""
         kept = load_file(self.path(view)) if step > 0 else {}
         parts = {name: [tensor[: step * self.loader.batch_size]] for name, tensor in kept.items()}
         for inputs in self.loader.pool_inputs(view, step):
