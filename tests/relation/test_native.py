@@ -19,8 +19,9 @@ KINDS = list(itertools.product(["infonce", "nce"], [False, True]))
 
 
 @pytest.fixture
-def threads():
-    """torch.set_num_threads, undone afterwards."""
+def threads(monkeypatch):
+    """torch.set_num_threads, undone afterwards; meanwhile the smallest work is divided."""
+    monkeypatch.setattr(native, "GRAIN", 1)
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)

@@ -34,6 +34,9 @@ BLOCK = 2**19
 VECTOR = 64
 """Negatives are divided between threads at multiples of this, so that each stands at the same place of a vector."""
 
+GRAIN = 2**17
+"""Cosines for which another thread is woken: some 40 microseconds of work."""
+
 
 def contrast(p: Problem) -> tuple[Tensor, Tensor, Tensor]:
     """See ``crcd.relation.contrast.relation_contrast``; returns (sum of weight * loss, loss_BA, positive cosine_BA).
@@ -120,7 +123,7 @@ def _parallel(sweep: Callable[..., None], block: _Block, total: int, step: int) 
     What a number is made of does not depend on the parts.
     """
     steps = math.ceil(total / step)
-    threads = min(torch.get_num_threads(), steps)
+    threads = max(1, min(torch.get_num_threads(), steps, block.batch * block.anchors * block.keys // GRAIN))
     edges = [min(total, steps * part // threads * step) for part in range(threads + 1)]
     arguments = [(ctypes.byref(block), *map(ctypes.c_int64, edge)) for edge in pairwise(edges)]
     others = [_workers(os.getpid(), threads - 1).submit(sweep, *part) for part in arguments[1:]]
