@@ -61,7 +61,6 @@ def sum_negatives(g: Geometry, p: Problem) -> Sums:
         round_up(anchors, PRODUCT_ROWS),
         round_up(k_count, PRODUCT_KEYS),
     )
-    shape = (padded_k, padded_b, padded_a)
     masks_anchors = p.anchor_sample_A is not None and p.negatives.sample is not None
 
     def padded(x_BA: Tensor, value: float = 0.0) -> Tensor:
@@ -83,7 +82,9 @@ def sum_negatives(g: Geometry, p: Problem) -> Sums:
         batch,
         anchors,
         dim,
-        *shape,
+        padded_k,
+        padded_b,
+        padded_a,
         min_square=MIN_DISTANCE**2,
         masked=MASKED,
         has_excluded=p.negatives.excluded_BK is not None,
@@ -96,7 +97,7 @@ def sum_negatives(g: Geometry, p: Problem) -> Sums:
 
     offset_BA = log2_offset(p)
     pair_operands = padded(g.s_dot_a_BA), padded(g.inverse_m_BA * log2_e_per_tau)
-    pair_tiles = padded_a // SUM_ANCHORS, padded_b // LANES
+    pair_tiles = triton.cdiv(anchors, SUM_ANCHORS), padded_b // LANES
     key_tiles = padded_k // PRODUCT_KEYS
     tiles_a_program = triton.cdiv(key_tiles * pair_tiles[0] * pair_tiles[1], PROGRAMS)
     splits = triton.cdiv(key_tiles, tiles_a_program)
@@ -108,7 +109,9 @@ def sum_negatives(g: Geometry, p: Problem) -> Sums:
         None if offset_BA is None else padded(offset_BA),
         sums_SNAB,
         tiles_a_program * PRODUCT_KEYS,
-        *shape,
+        round_up(k_count, FOLD),
+        padded_b,
+        padded_a,
         infonce=infonce,
         fold=FOLD,
         unroll=UNROLL,
@@ -120,14 +123,16 @@ def sum_negatives(g: Geometry, p: Problem) -> Sums:
 
     factor_BA = factor(p.objective, e_BA, g.positive_BA, p.weight_BA) * g.inverse_m_BA
     weights_KB = torch.empty_like(s_dot_t_KB)
-    weights_kernel[padded_k // WEIGHT_KEYS, padded_b // LANES](
+    weights_kernel[triton.cdiv(k_count, WEIGHT_KEYS), padded_b // LANES](
         s_dot_t_KB,
         *by_anchor_2AK,
         *pair_operands,
         padded(-factor_BA.log2() if offset_BA is None else offset_BA, torch.inf),
         None if infonce else padded(factor_BA),
         weights_KB,
-        *shape,
+        round_up(anchors, UNROLL),
+        padded_k,
+        padded_b,
         infonce=infonce,
         unroll=UNROLL,
         block_k=WEIGHT_KEYS,
