@@ -45,5 +45,5 @@ def test_tiles_fit_shared_memory(compiled):
 
 
 def test_sums_stay_in_registers_at_width_128(compiled):
-    """Two registers that the mlp's sums have too many are let pass."""
+    """Triton 3.6 has two registers too many in some kernels, 3.8 in none."""
     assert max(stack for _, width, _, _, _, stack in compiled if width == 128) <= 8
