@@ -143,12 +143,12 @@ class TestOnAGPU:
     pytestmark = NEEDS_GPU
 
     def test_gradient_at_the_usual_size(self, relation, objective, per_sample):
-        """Three TF32 products err about as one in float32, whose bound is 2e-6; their additions are granted as much."""
-        k = 16384 if relation == "difference" else 1024
+        """Twice the float32 bound, for the tensor cores' additions; the mlp's ReLU and norm cost another digit."""
+        k, bound = (16384, 4e-6) if relation == "difference" else (1024, 2e-5)
         inputs = case(64, 64, k, 128, relation, objective, per_sample, hidden=128)
         exact, found = run(inputs, "streaming", torch.float64), run(inputs, "triton", torch.float32)
         for x, y in zip(exact[2:], found[2:], strict=True):
-            assert (x - y).abs().max() < 4e-6 * x.abs().max()
+            assert (x - y).abs().max() < bound * x.abs().max()
 
     def test_the_largest_width(self, relation, objective, per_sample):
         inputs = case(64, 64, 512, 256, relation, objective, per_sample, hidden=256)

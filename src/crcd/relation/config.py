@@ -42,7 +42,7 @@ class RelationConfig:
     gradient_weight: float = 0.1
     """Weight of the relation loss on feature gradients."""
     kernel: Literal["auto", "oracle", "streaming", "triton"] = "auto"
-    """How it is computed: all relations at once, none kept (PyTorch), one pass (CUDA); auto takes the fastest."""
+    """How it is computed: all relations at once, none kept (PyTorch), none kept (CUDA); auto takes the fastest."""
     min_gradient: float = 1e-7
     """Samples whose feature gradient is shorter weigh nothing in the gradient relation."""
 
