@@ -22,6 +22,7 @@ def case(
     objective: str,
     per_sample: bool,
     *,
+    hidden: int = 6,
     spread: float = 1.0,
     seed: int = 0,
 ) -> dict[str, object]:
@@ -42,7 +43,7 @@ def case(
         "anchor": rows(a),
         "negatives": Negatives(rows(n), index, torch.rand(b, k, generator=g) < 0.3, torch.arange(n)),
         "objective": InfoNCE(0.1) if objective == "infonce" else NCE(0.1, torch.tensor(4.0, dtype=torch.float64), 50),
-        "network": MLPNetwork(d, 6).double() if relation == "mlp" else None,
+        "network": MLPNetwork(d, hidden).double() if relation == "mlp" else None,
         "weight": torch.rand(b, a, generator=g, dtype=torch.float64),
         "anchor_sample": torch.randint(8, (a,), generator=g),
     }

@@ -60,13 +60,13 @@ def dot3(a_big, a_small, b_big, b_small, c):  # type: ignore[no-untyped-def]
 
 
 def split_2(x: Tensor) -> Tensor:
-    """The two numbers of ``split``, made beforehand, [2, ...]."""
+    """The two numbers of ``split`` of matrices, made beforehand, [..., 2, rows, columns]."""
 
     def nearest(y: Tensor) -> Tensor:
         return ((y.view(torch.int32) + 0x1000) & -0x2000).view(torch.float32)
 
     big = nearest(x)
-    return torch.stack([big, nearest(x - big)])
+    return torch.stack([big, nearest(x - big)], dim=-3)
 
 
 def round_up(count: int, multiple: int) -> int:

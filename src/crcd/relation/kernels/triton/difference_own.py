@@ -38,7 +38,7 @@ PROGRAMS = 264
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _gather_kernel(  # type: ignore[no-untyped-def]
+def gather_kernel(  # type: ignore[no-untyped-def]
     s_ptr,
     a_ptr,
     rows_ptr,
@@ -66,6 +66,7 @@ def _gather_kernel(  # type: ignore[no-untyped-def]
     block_k: tl.constexpr,
     block_d: tl.constexpr,
 ):
+    """Over a share of a sample's negatives, for a tile of anchors: ``Sums``, but the push of each anchor by itself."""
     i = tl.program_id(0).to(tl.int64)
     j = tl.program_id(1) * block_a + tl.arange(0, block_a)
     d = tl.arange(0, block_d)
@@ -145,7 +146,7 @@ def sum_negatives(g: Geometry, p: Problem) -> Sums:
     sums_S4BA = g.s_BD.new_empty(splits, 4, batch, anchors)
     push_SBAD = g.s_BD.new_empty(splits, batch, anchors, dim)
     offset_BA = log2_offset(p)
-    _gather_kernel[batch, anchor_tiles, splits](
+    gather_kernel[batch, anchor_tiles, splits](
         *contiguous(g.s_BD, split_2(g.a_AD), p.negatives.rows.detach(), g.centre_D),
         *contiguous(p.negatives.index_BK, int8(p.negatives.excluded_BK)),
         *(contiguous(p.negatives.sample, p.anchor_sample_A) if masks_anchors else (None, None)),

@@ -91,7 +91,7 @@ def sums_kernel(  # type: ignore[no-untyped-def]
     offset_ptr,
     sums_ptr,
     share,
-    padded_k,
+    k_stop,
     padded_b,
     padded_a,
     infonce: tl.constexpr,
@@ -113,7 +113,7 @@ def sums_kernel(  # type: ignore[no-untyped-def]
     pull = tl.zeros([block_a, block_b], tl.float32)
     negative_loss = tl.zeros([block_a, block_b], tl.float32)
     start = tl.program_id(2) * share
-    stop = tl.minimum(share, padded_k - start)
+    stop = tl.minimum(share, k_stop - start)
     s_dot_t_ptr += start.to(tl.int64) * padded_b
     shift_ptr += start.to(tl.int64) * padded_a
     inverse_n_ptr += start.to(tl.int64) * padded_a
@@ -155,9 +155,9 @@ def weights_kernel(  # type: ignore[no-untyped-def]
     offset_ptr,
     factor_ptr,
     weights_ptr,
+    anchor_stop,
     padded_k,
     padded_b,
-    padded_a,
     infonce: tl.constexpr,
     unroll: tl.constexpr,
     block_k: tl.constexpr,
@@ -169,7 +169,7 @@ def weights_kernel(  # type: ignore[no-untyped-def]
     place = tl.multiple_of(k[:, None].to(tl.int64) * padded_b + i, [1, 1])
     s_dot_t = tl.load(s_dot_t_ptr + place)
     weights = tl.zeros([block_k, block_b], tl.float32)
-    for turns in range(0, padded_a, unroll):
+    for turns in range(0, anchor_stop, unroll):
         for step in tl.static_range(unroll):
             key_ptr = (turns + step) * tl.cast(padded_k, tl.int64) + k
             sample_ptr = (turns + step) * padded_b + i

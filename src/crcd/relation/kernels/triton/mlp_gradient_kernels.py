@@ -19,7 +19,6 @@ def d_out_kernel(  # type: ignore[no-untyped-def]
     factor_ptr,
     d_out_ptr,
     batch,
-    anchors,
     k_count,
     width: tl.constexpr,
     scale: tl.constexpr,
@@ -36,7 +35,6 @@ def d_out_kernel(  # type: ignore[no-untyped-def]
     j = tl.program_id(1).to(tl.int64)
     e = tl.arange(0, block_e)
     k_ok, e_ok = k < k_count, e < width
-    half = tl.cast(anchors, tl.int64) * batch * width
     unit_ptr += (j * k_count + k)[:, None] * width
     mask_ptr += j * k_count
     d_unit_ke = tl.zeros([block_k, block_e], tl.float32)
@@ -48,7 +46,8 @@ def d_out_kernel(  # type: ignore[no-untyped-def]
         for first_e in range(0, width, block_d):
             d = first_e + tl.arange(0, block_d)
             unit_kd = tl.load(unit_ptr + d, mask=k_ok[:, None] & (d < width), other=0.0)
-            q_big, q_small = load_2(q_ptr, half, pair[:, None] * width + d, i_ok[:, None] & (d < width))
+            q_place = (2 * j * batch + i)[:, None] * width + d
+            q_big, q_small = load_2(q_ptr, batch * width, q_place, i_ok[:, None] & (d < width))
             unit_big, unit_small = split(unit_kd)
             logit = dot3(q_big, q_small, tl.trans(unit_big), tl.trans(unit_small), logit)
         logit *= scale
@@ -57,8 +56,8 @@ def d_out_kernel(  # type: ignore[no-untyped-def]
         logit = mask_logits(logit, excluded_ptr, mask_ptr, i, k, batch, k_count, masked, has_excluded)
         e_bk, _ = numerator(logit, infonce)
         g_kb = tl.trans(e_bk * tl.load(factor_ptr + pair, mask=i_ok, other=0.0)[:, None])
-        place = (j * width + e)[:, None] * batch + i
-        q_big, q_small = load_2(q_transposed_ptr, half, place, e_ok[:, None] & i_ok)
+        q_transposed_place = (2 * j * width + e)[:, None] * batch + i
+        q_big, q_small = load_2(q_transposed_ptr, batch * width, q_transposed_place, e_ok[:, None] & i_ok)
         d_unit_ke = dot3(*split(g_kb), tl.trans(q_big), tl.trans(q_small), d_unit_ke)
     ok = k_ok[:, None] & e_ok
     unit_ke = tl.load(unit_ptr + e, mask=ok, other=0.0)

@@ -91,7 +91,8 @@ def sums_kernel(  # type: ignore[no-untyped-def]
     pair = j * batch + i
     unit_ptr += j * k_count * width
     mask_ptr += j * k_count
-    q_big, q_small = load_2(q_ptr, pairs * width, pair[:, None] * width + e, i_ok[:, None] & e_ok)
+    q_place = (2 * j * batch + i)[:, None] * width + e
+    q_big, q_small = load_2(q_ptr, batch * width, q_place, i_ok[:, None] & e_ok)
     offset = tl.zeros([block_b], tl.float32) if infonce else tl.load(offset_ptr + pair, mask=i_ok, other=0.0)
 
     e_sum = tl.zeros([block_b], tl.float32)
