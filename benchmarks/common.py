@@ -180,8 +180,8 @@ class _Usage:
 def peak_mib(make: Make, warm: Make, device: torch.device) -> float | None:
     """MiB by which one step raises the memory in use over its inputs; None where there is not enough, or none is told.
 
-    CUDA: ``max_memory_allocated``. CPU, on Linux alone: resident memory of a fresh process, in which ``warm`` has loaded
-    the libraries by a small step; memory that the allocator reuses counts once.
+    CUDA: ``max_memory_allocated``. CPU, on Linux alone: resident memory of a fresh process, in which ``warm`` has
+    loaded the libraries by a small step; memory that the allocator reuses counts once.
     """
     if device.type == "cuda":
         try:
