@@ -5,12 +5,13 @@ be sent to another process.
 """
 
 import argparse
+import ctypes
+import gc
 import json
 import math
 import multiprocessing
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -183,22 +184,24 @@ class _Usage:
 
 
 def peak_mib(make: Make, warm: Make, device: torch.device) -> float | None:
-    """MiB by which one step raises the memory in use over its inputs; None where there is not enough.
+    """MiB by which one step raises the memory in use over its inputs; None where there is not enough, or none is told.
 
-    CUDA: ``max_memory_allocated``. CPU: ``ru_maxrss`` of a fresh process, in which ``warm`` has loaded the libraries by
-    a small step; memory that the allocator reuses counts once.
+    CUDA: ``max_memory_allocated``. CPU, on Linux alone: resident memory of a fresh process, in which ``warm`` has
+    loaded the libraries by a small step; memory that the allocator reuses counts once.
     """
     if device.type == "cuda":
         try:
             return _peak_of_gpu(make())
         except torch.cuda.OutOfMemoryError:
             return None
-    context = multiprocessing.get_context("forkserver")  # a process started by exec would inherit this one's peak
+    if not sys.platform.startswith("linux"):
+        return None
+    context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([name for name in ("torch", "crcd", "crcd.train.step") if name in sys.modules])
     with ProcessPoolExecutor(1, context) as pool:
         try:
             return pool.submit(_peak_of_process, make, warm, torch.get_num_threads()).result()
-        except BrokenProcessPool:
+        except (BrokenProcessPool, OSError):
             return None
 
 
@@ -216,9 +219,17 @@ def _peak_of_process(make: Make, warm: Make, threads: int) -> float:
     torch.set_num_threads(threads)
     warm()()
     step = make()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what making the inputs has freed goes back to the system
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is that from now on
+    before = _status_mib("VmRSS")
     step()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return max(0.0, _status_mib("VmHWM") - before)
+
+
+def _status_mib(field: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field + ":"))
 
 
 def machine(threads: int, device: torch.device) -> dict[str, Any]:
