@@ -1,5 +1,5 @@
 import pytest
-from benchmarks.running import measured
+from benchmark_runs import measured
 
 
 @pytest.mark.slow
