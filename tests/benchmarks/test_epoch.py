@@ -1,4 +1,5 @@
 import pytest
+
 from benchmark_runs import measured
 
 

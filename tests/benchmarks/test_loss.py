@@ -1,8 +1,11 @@
+import pytest
+
 from benchmark_runs import measured
 
 TINY = ("--sizes", "tiny", "--device", "cpu")
 
 
+@pytest.mark.slow
 def test_every_form_is_timed_against_the_released_one(tmp_path):
     result, shown = measured("loss.py", tmp_path / "loss.json", *TINY, "--parts", "negatives", "mlp")
     assert result["benchmark"] == "loss"

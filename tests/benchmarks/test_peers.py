@@ -63,6 +63,7 @@ def checkouts(tmp_path):
     return {name: tmp_path / name for name in owned}
 
 
+@pytest.mark.slow
 def test_steps_are_compared_in_one_run(checkouts, tmp_path):
     folders = [word for name, folder in checkouts.items() for word in (f"--{name}", folder)]
     result, shown = measured("peers.py", tmp_path / "peers.json", "--sizes", "tiny", "--device", "cpu", *folders)

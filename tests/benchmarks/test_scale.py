@@ -5,6 +5,7 @@ import pytest
 from benchmark_runs import measured
 
 
+@pytest.mark.slow
 def test_one_size_is_varied_at_a_time_and_its_exponent_fitted(tmp_path):
     arguments = ("--sizes", "tiny", "--device", "cpu", "--series", "negatives", "rows", "students")
     result, _ = measured("scale.py", tmp_path / "scale.json", *arguments)

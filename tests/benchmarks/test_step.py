@@ -7,6 +7,7 @@ import torch
 from benchmark_runs import ROOT, measured
 
 
+@pytest.mark.slow
 def test_whole_steps_and_parts_are_written(tmp_path):
     result, shown = measured("step.py", tmp_path / "step.json", "--sizes", "tiny")
     steps = {case["step"]: case for case in result["steps"] if case["mode"] == "eager"}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
 pytest.importorskip("triton", reason="Triton is not installed")
 
 SHARED_MEMORY = 227 * 1024
