@@ -3,7 +3,6 @@
 import itertools
 import logging
 import math
-import multiprocessing
 
 import pytest
 import torch
@@ -98,8 +97,9 @@ def sweep(logit_BK, nce):
     sums, push = torch.full((4, batch, 1), math.nan), torch.full((batch, keys), math.nan)
     tensors = (logit_BK, zero, one, zero, one, zero, one, sums, push)
     block = native._Block(*(x.data_ptr() for x in tensors), nce, batch, 1, keys, keys)
-    native._parallel(native._library().crcd_sum, block, 1, 1)
-    native._parallel(native._library().crcd_push, block, keys, native.VECTOR)
+    threads = native._threads(batch, 1, keys)
+    native._library().crcd_sum(block, threads)
+    native._library().crcd_push(block, threads)
     return sums[..., 0], push
 
 
@@ -132,21 +132,6 @@ def test_parts_do_not_show(threads):
     for count in (2, 3, 5):
         threads(count)
         assert all(map(torch.equal, alone, sweep(logit, nce=True)))
-
-
-def _sweep_in_child():
-    torch.set_num_threads(2)
-    sweep(torch.zeros(2, 1000), nce=False)
-
-
-@needs_compiler
-def test_forked_process_has_its_own_threads(threads):
-    threads(2)
-    sweep(torch.zeros(2, 1000), nce=False)
-    child = multiprocessing.get_context("fork").Process(target=_sweep_in_child)
-    child.start()
-    child.join(timeout=60)
-    assert child.exitcode == 0
 
 
 @needs_compiler

@@ -65,8 +65,9 @@ def _compiler() -> list[str]:
 
 def _build(command: list[str], source: Path, path: Path) -> ctypes.CDLL:
     with tempfile.TemporaryDirectory(prefix=path.stem, dir=path.parent) as folder:
-        made = Path(folder) / path.name
-        _run([*command, "-shared", "-fPIC", str(source), "-o", str(made), "-lm"])
+        compiled, made = Path(folder) / "compiled.o", Path(folder) / path.name
+        _run([*command, "-fopenmp", "-fPIC", "-c", str(source), "-o", str(compiled)])
+        _run([*command, "-shared", str(compiled), "-o", str(made), "-lm"])  # OpenMP's library is the one PyTorch loaded
         made.replace(path)
     return ctypes.CDLL(str(path))
 

@@ -14,7 +14,8 @@
 
 enum {
     TILE = 512, /* negatives at once: a sample's row stays in the first cache, the rows of all anchors in the second */
-    GROUP = 4   /* anchors at once, for each load and store of push */
+    GROUP = 4,  /* anchors at once, for each load and store of push */
+    VECTOR = 64 /* no vector of floats is longer */
 };
 
 /* Contiguous arrays. The keys of sample i begin i * key_step behind those of sample 0: A * K, or 0 for shared ones. */
@@ -138,18 +139,31 @@ static inline void push_tiles(const Block *b, int nce, int64_t first, int64_t la
         }
 }
 
-/* Writes sums of the anchors first <= j < last. */
-void crcd_sum(const Block *b, int64_t first, int64_t last) {
-    if (b->nce)
-        sum_tiles(b, 1, first, last);
-    else
-        sum_tiles(b, 0, first, last);
+/* The first of one thread's share of total, where shares are multiples of step. */
+static inline int64_t edge(int64_t total, int64_t step, int64_t thread, int64_t threads) {
+    return smaller(total, (total + step - 1) / step * thread / threads * step);
 }
 
-/* Writes push of the negatives first <= k < last. */
-void crcd_push(const Block *b, int64_t first, int64_t last) {
-    if (b->nce)
-        push_tiles(b, 1, first, last);
-    else
-        push_tiles(b, 0, first, last);
+/* Writes sums; anchors are divided between the threads. */
+void crcd_sum(const Block *b, int64_t threads) {
+#pragma omp parallel for num_threads((int)threads)
+    for (int64_t thread = 0; thread < threads; thread++) {
+        const int64_t first = edge(b->anchors, 1, thread, threads), last = edge(b->anchors, 1, thread + 1, threads);
+        if (b->nce)
+            sum_tiles(b, 1, first, last);
+        else
+            sum_tiles(b, 0, first, last);
+    }
+}
+
+/* Writes push; negatives are divided between the threads, so that each stands at the same place of a vector. */
+void crcd_push(const Block *b, int64_t threads) {
+#pragma omp parallel for num_threads((int)threads)
+    for (int64_t thread = 0; thread < threads; thread++) {
+        const int64_t first = edge(b->keys, VECTOR, thread, threads), last = edge(b->keys, VECTOR, thread + 1, threads);
+        if (b->nce)
+            push_tiles(b, 1, first, last);
+        else
+            push_tiles(b, 0, first, last);
+    }
 }

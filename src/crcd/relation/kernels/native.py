@@ -3,17 +3,14 @@
 Products of matrices are PyTorch's; what lies between them, a few operations for each of B * A * K cosines, is native.c.
 The first sweep sums what ``difference.Sums`` names for each pair; with these the factors of the gradient are known, and
 the second sweep makes the cosines again to sum over anchors. Neither keeps a cosine. Shared negatives are one block of
-all samples; of own negatives a few samples are gathered at a time.
+all samples; of own negatives a few samples are gathered at a time. The threads are PyTorch's own: others would have to
+wait while those spin after a matrix product.
 """
 
 import ctypes
 import functools
 import logging
 import math
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -30,9 +27,6 @@ log = logging.getLogger(__name__)
 
 BLOCK = 2**19
 """Own negatives: shifts at once; memory stays small."""
-
-VECTOR = 64
-"""Negatives are divided between threads at multiples of this, so that each stands at the same place of a vector."""
 
 GRAIN = 2**17
 """Cosines for which another thread is woken: some 40 microseconds of work."""
@@ -65,7 +59,10 @@ def available() -> bool:
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    return library.load(Path(__file__).with_name("native.c"))
+    loaded = library.load(Path(__file__).with_name("native.c"))
+    for sweep in (loaded.crcd_sum, loaded.crcd_push):
+        sweep.argtypes, sweep.restype = (ctypes.POINTER(_Block), ctypes.c_int64), None
+    return loaded
 
 
 class _Block(ctypes.Structure):
@@ -104,10 +101,11 @@ def _block(g: Geometry, p: Problem, samples: slice) -> tuple[Tensor, Tensor]:
         *_pointers(factor_bA, sums_4bA, push_bK),
         *(isinstance(objective, NCE), batch, anchors, keys, 0 if negatives.index_BK is None else anchors * keys),
     )
-    _parallel(_library().crcd_sum, block, anchors, 1)
+    threads = _threads(batch, anchors, keys)
+    _library().crcd_sum(block, threads)
     factor_bA.copy_(factor(objective, sums_4bA[0], g.positive_BA[samples], p.weight_BA[samples]))
     factor_bA *= g.inverse_m_BA[samples]
-    _parallel(_library().crcd_push, block, keys, VECTOR)
+    _library().crcd_push(block, threads)
     push_bD = push_bK @ t_bKD if negatives.index_BK is None else (push_bK[:, None] @ t_bKD)[:, 0]
     return sums_4bA, push_bD
 
@@ -117,22 +115,6 @@ def _pointers(*tensors: Tensor) -> list[int]:
     return [tensor.data_ptr() for tensor in tensors]
 
 
-def _parallel(sweep: Callable[..., None], block: _Block, total: int, step: int) -> None:
-    """sweep(block, first, last) on parts of range(total), multiples of ``step``, one for each of PyTorch's threads.
-
-    What a number is made of does not depend on the parts.
-    """
-    steps = math.ceil(total / step)
-    threads = max(1, min(torch.get_num_threads(), steps, block.batch * block.anchors * block.keys // GRAIN))
-    edges = [min(total, steps * part // threads * step) for part in range(threads + 1)]
-    arguments = [(ctypes.byref(block), *map(ctypes.c_int64, edge)) for edge in pairwise(edges)]
-    others = [_workers(os.getpid(), threads - 1).submit(sweep, *part) for part in arguments[1:]]
-    sweep(*arguments[0])
-    for other in others:
-        other.result()
-
-
-@functools.lru_cache(maxsize=1)
-def _workers(process: int, count: int) -> ThreadPoolExecutor:
-    """The threads beside the caller's; they do not outlive a fork, hence ``process``."""
-    return ThreadPoolExecutor(count, thread_name_prefix="crcd-native")
+def _threads(batch: int, anchors: int, keys: int) -> int:
+    """How many of PyTorch's threads share the work. What a number is made of does not depend on it."""
+    return max(1, min(torch.get_num_threads(), batch * anchors * keys // GRAIN))
