@@ -20,7 +20,10 @@ class RandomStream:
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self.device = device
-        self.generator = torch.Generator(device).manual_seed(seed) if device.type == "cuda" else None
+        self.generator: torch.Generator | None = None
+        if device.type == "cuda":
+            torch.cuda.init()  # or there are no default generators yet
+            self.generator = torch.Generator(device).manual_seed(seed)
         self._cpu = torch.Generator().manual_seed(seed).get_state()
 
     @contextmanager
