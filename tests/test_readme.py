@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from crcd import CRCDLoss
 from crcd.cli import main
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
@@ -83,10 +84,21 @@ def test_loss_in_a_loop_trains_student_and_heads(block, name):
     assert all(p.grad is None for p in teacher.parameters())
 
 
+def results_script(name: str):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "results" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def test_numbers_come_from_the_ledger():
-    root = Path(__file__).parents[1]
-    spec = importlib.util.spec_from_file_location("ledger", root / "results" / "ledger.py")
-    ledger = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(ledger)
+    ledger = results_script("ledger")
     shown = README.split("<!-- digits: begin -->")[1].split("<!-- digits: end -->")[0].strip()
-    assert shown == ledger.table(ledger.read(root / "results" / "digits.jsonl"))
+    assert shown == ledger.table(ledger.read(ROOT / "results" / "digits.jsonl"))
+
+
+def test_tables_of_the_benchmarks_come_from_their_files():
+    measured = results_script("measured")
+    shown = measured.README.read_text(encoding="utf-8")
+    assert measured.filled(shown) == shown
+    assert {"loss-cpu", "step-cpu", "peers-cpu"} <= set(re.findall(r"<!-- ([\w-]+): begin -->\n\|", shown))

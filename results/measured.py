@@ -1,0 +1,117 @@
+"""Writes the tables of results/README.md anew from the files of the benchmarks.
+
+python results/measured.py
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+RESULTS = Path(__file__).parent
+README = RESULTS / "README.md"
+Result = dict[str, Any]
+
+
+def rows(heading: str, lines: Iterable[Iterable[object]]) -> str:
+    """A table of Markdown; numbers with three digits, nothing for None."""
+    shown = [heading, "|".join(["", *("---" for _ in heading.strip("|").split("|")), ""])]
+    shown += [f"| {' | '.join(map(cell, line))} |" for line in lines]
+    return "\n".join(shown)
+
+
+def cell(value: object) -> str:
+    """One cell of a table."""
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return "" if value is None else str(value)
+
+
+def machine(result: Result) -> str:
+    """The line below a table."""
+    on = result["machine"]
+    processor = on.get("gpu") or f"{on['cpu']}, {on['vector_instructions']}, {on['threads']} threads"
+    return f"{processor}, torch {on['torch']}, commit {on['commit'][:7]}"
+
+
+def loss(result: Result) -> str:
+    """One contrast: time, ratio to the released form, memory."""
+    lines = []
+    for case in result["cases"]:
+        size, ratio = case["size"], case["released_over_this"]
+        sizes = ", ".join(f"{name} = {size[name]}" for name in ("B", "A", "K", "D"))
+        over = ratio["median"] if ratio else None
+        lines.append((sizes, case["label"], case["ms"]["median"], over, case["peak_mib"]))
+    return rows("| size | form | ms | released / this | peak MiB |", lines)
+
+
+def step(result: Result) -> str:
+    """Whole steps, then the parts of one."""
+    lines = [(s["mode"], s["step"], s["ms"]["median"], s["over_bare"]) for s in result["steps"]]
+    table = rows("| mode | step | ms | over bare |", lines)
+    parts = result["parts"]
+    rounds = parts["rounds_ms"]
+    medians = ", ".join(f"{name} {cell(median(ms[name] for ms in rounds))}" for name in rounds[0])
+    below = f"Parts of the eager step of `crcd`, K = {parts['K']}, ms: {medians}; loss {parts['loss_share']:.0%} of it."
+    return f"{table}\n\n{below}"
+
+
+def peers(result: Result) -> str:
+    """Steps and losses beside the peers', and the ratios within a round."""
+    contenders = [(c["name"], c["ms"]["median"], c["peak_mib"]) for c in result["cases"]]
+    ratios = [(r["peer"], r["ours"], r["median"], f"{cell(r['min'])} to {cell(r['max'])}") for r in result["ratios"]]
+    return "\n\n".join(
+        (
+            rows("| contender | ms | peak MiB |", contenders),
+            rows("| time of | over that of | median | least to greatest |", ratios),
+        )
+    )
+
+
+def scale(result: Result) -> str:
+    """How a whole call grows, one size at a time."""
+    lines = []
+    for case in result["cases"]:
+        name = case["series"]
+        parts = [case[f"{part}_ms"]["median"] for part in ("whole", "contrast", "draw", "update")]
+        lines.append((f"{name} = {case['size'][name]:,}", *parts, case["peak_mib"]))
+    exponents = ", ".join(f"{name} {slopes['whole']:.2f}" for name, slopes in result["slopes"].items())
+    table = rows("| size | whole, ms | contrast | draw | update | peak MiB |", lines)
+    return f"{table}\n\nExponent p of ms = c size^p: {exponents}."
+
+
+def epoch(result: Result) -> str:
+    """Loaders, then training under a live and a cached teacher."""
+    loaders = [
+        (e["data"], e["loader"], e["ms"]["median"], 1e3 * e["images"] / e["ms"]["median"]) for e in result["loaders"]
+    ]
+    training = [
+        (e["step"], e["images"], e["ms"]["median"], e["seconds_for_50000_extrapolated"], e["live_over_cached"])
+        for e in result["training"]
+    ]
+    return "\n\n".join(
+        (
+            rows("| images | loader | ms | images/s |", loaders),
+            rows("| training | images | ms | s for 50,000, extrapolated | live / cached |", training),
+        )
+    )
+
+
+TABLES: dict[str, Callable[[Result], str]] = {f.__name__: f for f in (loss, step, peers, scale, epoch)}
+
+
+def filled(text: str) -> str:
+    """The text, what stands between ``<!-- FILE: begin -->`` and ``<!-- FILE: end -->`` made of results/FILE.json."""
+
+    def block(match: re.Match[str]) -> str:
+        result = json.loads((RESULTS / f"{match[1]}.json").read_text(encoding="utf-8"))
+        table = TABLES[result["benchmark"]](result)
+        return f"<!-- {match[1]}: begin -->\n{table}\n\n{machine(result)}\n<!-- {match[1]}: end -->"
+
+    return re.sub(r"<!-- ([\w-]+): begin -->\n.*?<!-- \1: end -->", block, text, flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
