@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 
 from common import Record, Step, interleave, parser, print_row, start
 from crcd.data import CropFlip, Loader, TensorImages
-from crcd.methods import find_method
+from crcd.methods import build_method
 from crcd.methods.crcd import CRCDConfig
 from crcd.methods.kd import KDConfig
 from crcd.models import Viewer, create_model
@@ -66,11 +66,9 @@ class Workbench:
         with stream.active():
             viewer = Viewer(create_model(self.sizes["student"], CLASSES, 3))
             example = torch.zeros(2, 3, 32, 32)
-            kind = find_method(method)
-            built = None
-            if kind is not None:
+            with torch.no_grad():
                 views = viewer.eval()(example), teacher.viewer(example.to(self.device))
-                built = kind.build(config, *views, self.images.labels)
+            built = build_method(method, lambda _: config, *views, self.images.labels)
         return Learner(method, viewer, built, OptimiserOptions(lr=1e-3), stream, self.device, compute)
 
     def step(self, methods: Sequence[tuple[str, object]], mode: str) -> Step:

@@ -7,7 +7,7 @@ import torchvision
 from torch import Tensor, nn
 
 from crcd.errors import CrcdError
-from crcd.models import Viewer, create_model
+from crcd.models import Viewer, create_model, stage_names
 from crcd.relation.view import View
 
 HAND_MADE = nn.Sequential(
@@ -217,3 +217,22 @@ def test_timm_networks_without_one_linear_classifier() -> None:
         Viewer(distilled)
     view = Viewer(distilled, classifier="head")(torch.randn(1, 3, 224, 224))
     torch.testing.assert_close(distilled.head(view.feature), view.logits)
+
+
+@pytest.mark.parametrize(
+    ("name", "stages"), [("resnet8", ("stem", "stage1", "stage2", "stage3")), ("timm/resnet18", None)]
+)
+def test_stages_are_maps_that_shrink_from_the_image_on(name, stages):
+    model = create_model(name, 5).eval()
+    names = stage_names(model)
+    assert stages in (None, names)
+    view = Viewer(model, names)(torch.randn(2, 3, 64, 64))
+    assert tuple(view.maps) == names
+    sides = [view.maps[name].shape[-1] for name in names]
+    assert sides == sorted(sides, reverse=True)
+    assert sides[0] > sides[-1]
+
+
+def test_a_network_without_known_stages():
+    with pytest.raises(CrcdError, match="Sequential: its stages are not known"):
+        stage_names(nn.Sequential(nn.Flatten(), nn.Linear(12, 5)))

@@ -1,11 +1,16 @@
 """Distillation methods by name."""
 
+from collections.abc import Callable
 from typing import Any
 
+from torch import Tensor
+
 from crcd.errors import CrcdError, unknown
+from crcd.methods.combined import Combined
 from crcd.methods.crcd import CRCD, CRCDConfig
 from crcd.methods.kd import KD, KDConfig
 from crcd.methods.method import Method
+from crcd.relation.view import View
 
 METHODS: dict[str, tuple[type[Method], type[Any]]] = {
     "kd": (KD, KDConfig),
@@ -17,20 +22,52 @@ PLAIN = "ce"
 
 
 def method_names() -> list[str]:
-    """Names that ``find_method`` knows."""
+    """Names of methods; several are combined by +, such as ``crcd+dkd``."""
     return [PLAIN, *METHODS]
 
 
-def find_method(name: str) -> type[Method] | None:
-    """The method of this name, or None for ``ce``: cross-entropy without a teacher.
+def method_parts(name: str) -> list[str]:
+    """The methods that a learner's name stands for: two for ``crcd+dkd``, none for ``ce`` (no teacher).
 
     Raises:
-        CrcdError: no method has this name.
+        CrcdError: no method has one of the names, or one stands twice.
     """
     if name == PLAIN:
-        return None
-    if name not in METHODS:
-        if "," in name:
-            raise CrcdError(f"unknown method '{name}': separate methods by spaces, --methods {name.replace(',', ' ')}")
-        raise unknown("method", name, method_names())
-    return METHODS[name][0]
+        return []
+    parts = name.split("+")
+    for part in parts:
+        if part == PLAIN:
+            raise CrcdError(f"method '{name}': cross-entropy is part of every method, leave '{PLAIN}+' out")
+        if part not in METHODS:
+            if "," in part:
+                spaced = name.replace(",", " ")
+                raise CrcdError(f"unknown method '{name}': separate methods by spaces, --methods {spaced}")
+            raise unknown("method", part, method_names())
+    if len(set(parts)) < len(parts):
+        raise CrcdError(f"method '{name}' names one method twice: name each once")
+    return parts
+
+
+def uses_maps(name: str) -> bool:
+    """Whether a learner of this name needs feature maps of student and teacher."""
+    return any(METHODS[part][0].uses_maps for part in method_parts(name))
+
+
+def build_method(
+    name: str, settings: Callable[[str], Any], student: View, teacher: View, labels_N: Tensor
+) -> Method | None:
+    """The method, or the sum of methods, that a learner's name stands for; None for ``ce``.
+
+    Args:
+        name: such as ``kd`` or ``crd+kd``.
+        settings: gives a method's settings by its name.
+        student: any view of the student; see ``Method.build``.
+        teacher: the teacher's view of the same batch.
+        labels_N: class of every training sample.
+    """
+    config = {part: (METHODS[part][0], settings(part)) for part in method_parts(name)}
+    if len(config) > 1:
+        return Combined.build(config, student, teacher, labels_N)
+    for kind, own in config.values():
+        return kind.build(own, student, teacher, labels_N)
+    return None

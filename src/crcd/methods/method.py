@@ -18,6 +18,8 @@ class Method(nn.Module, ABC):
     """
 
     ce_weight: float = 1.0
+    uses_maps: bool = False
+    """Whether it reads ``View.maps``, the networks' stages."""
 
     @classmethod
     @abstractmethod

@@ -4,7 +4,7 @@ from crcd.models.classifier import ImageClassifier
 from crcd.models.complexity import count_multiply_adds, count_parameters
 from crcd.models.fold import fold_batchnorm
 from crcd.models.registry import create_model, model_names
-from crcd.models.viewer import Viewer
+from crcd.models.viewer import Viewer, stage_names
 from crcd.models.weights import load_weights, read_metadata, save_weights
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "model_names",
     "read_metadata",
     "save_weights",
+    "stage_names",
 ]

@@ -106,6 +106,23 @@ class Viewer(nn.Module):
         return {name: calls[name][1] for name in self.maps}
 
 
+def stage_names(model: nn.Module) -> tuple[str, ...]:
+    """Names of the feature maps of a network's stages, from the image on, for ``Viewer``'s ``maps``.
+
+    Raises:
+        CrcdError: the network is neither of the zoo nor one of which timm knows the stages.
+    """
+    if isinstance(model, ImageClassifier):
+        return tuple(name for name, _ in model.body.named_children())
+    try:
+        stages: list[dict[str, Any]] = list(model.feature_info)  # type: ignore[arg-type]
+    except (AttributeError, TypeError) as error:
+        raise CrcdError(
+            f"{_name(model)}: its stages are not known, so methods that need feature maps can't be used with it"
+        ) from error
+    return tuple(stage["module"] for stage in stages)
+
+
 def _name(model: nn.Module) -> str:
     return type(model).__name__
 

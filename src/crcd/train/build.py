@@ -7,8 +7,8 @@ from torch import nn
 
 from crcd.data.dataset import Images
 from crcd.errors import CrcdError
-from crcd.methods import find_method
-from crcd.models import Viewer, create_model, load_weights, read_metadata
+from crcd.methods import build_method, uses_maps
+from crcd.models import Viewer, create_model, load_weights, read_metadata, stage_names
 from crcd.train.config import DistillConfig
 from crcd.train.learner import Learner
 from crcd.train.material import Material
@@ -75,14 +75,11 @@ def build_learners(config: DistillConfig, material: Material, images: Images, te
     for name in config.methods:
         stream = RandomStream(config.seed, material.device)
         with stream.active():
-            viewer = Viewer(build_model(config.student, material))
-            method_class = find_method(name)
-            method = None
-            if method_class is not None:
-                example = torch.zeros(2, *images.shape)
-                with torch.no_grad():
-                    student_view = viewer.eval()(example)
-                    teacher_view = teacher.viewer(example.to(material.device))
-                method = method_class.build(config.method_config(name), student_view, teacher_view, images.labels)
+            model = build_model(config.student, material)
+            viewer = Viewer(model, stage_names(model) if uses_maps(name) else ())
+            example = torch.zeros(2, *images.shape)
+            with torch.no_grad():
+                views = viewer.eval()(example), teacher.viewer(example.to(material.device))
+            method = build_method(name, config.method_config, *views, images.labels)
         learners.append(Learner(name, viewer, method, config, stream, material.device, config))
     return learners

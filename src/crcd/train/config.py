@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from crcd.errors import CrcdError
-from crcd.methods import METHODS, find_method
+from crcd.methods import METHODS, method_parts, uses_maps
 from crcd.methods.crcd import CRCDConfig
 from crcd.methods.kd import KDConfig
 from crcd.train.options import ComputeOptions, DataOptions, OptimiserOptions, RunOptions, require
@@ -46,7 +46,7 @@ class TeachingOptions:
     student: str = "resnet8"
     """Small network."""
     methods: tuple[str, ...] = ("ce", "kd", "crcd")
-    """Methods to train side by side, a student each; ce is a student without teacher."""
+    """Methods to train side by side, a student each: ce is a student without teacher, kd+crcd both methods at once."""
     student_images: int | None = None
     """Labelled training images that the students see, class by class in proportion; None for all."""
     distill_until: int | None = None
@@ -55,7 +55,7 @@ class TeachingOptions:
     def __post_init__(self) -> None:
         require(len(self.methods) > 0, "methods", "empty", "name at least one, such as ce kd")
         for name in self.methods:
-            find_method(name)
+            method_parts(name)
         require(len(set(self.methods)) == len(self.methods), "methods", " ".join(self.methods), "name each one once")
         for flag in ("teacher_epochs", "teacher_views", "student_images", "distill_until"):
             value = getattr(self, flag)
@@ -85,6 +85,11 @@ class DistillConfig(TeachingOptions, TrainOptions):
             require(self.teacher_epochs > self.warmup_epochs, "teacher-epochs", self.teacher_epochs, advice)
         if self.teacher_weights is not None and self.teacher_epochs is not None:
             raise CrcdError("--teacher-weights and --teacher-epochs exclude each other: leave one out")
+        if self.teacher_views is not None and (name := next(filter(uses_maps, self.methods), None)):
+            raise CrcdError(
+                f"method '{name}' needs the teacher's feature maps, which its cache does not hold: leave out "
+                "--teacher-views, or that method"
+            )
         advice = "without crops and flips there is one view of an image: give 1, or set --crop-padding or --flip"
         require(self.teacher_views in (None, 1) or self.augmented, "teacher-views", self.teacher_views, advice)
 

@@ -8,6 +8,7 @@ from torch import nn
 from crcd.data import subset
 from crcd.errors import CrcdError
 from crcd.evaluate.scorer import Scorer
+from crcd.methods import uses_maps
 from crcd.models import save_weights
 from crcd.train.build import build_learners, build_model, load_model, metadata
 from crcd.train.config import DistillConfig
@@ -44,12 +45,13 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
         images = subset(images, config.student_images, config.seed)
     train = material.train_loader(images, config.teacher_views)
     model = _initial_teacher(config, material, folder)
+    maps = any(map(uses_maps, config.methods))
     # Mistakes show here, before a teacher's long training.
-    build_learners(config, material, images, Teacher(model, device, config))
+    build_learners(config, material, images, Teacher(model, device, config, maps=maps))
     if config.resume is None:
         folder.create(config)
     model = _trained_teacher(model, config, material, folder, stop, reporter)
-    teacher = Teacher(model, device, config)
+    teacher = Teacher(model, device, config, maps=maps)
     learners = build_learners(config, material, images, teacher)
     loader = material.score_loader()
     scorer = Scorer(lambda: loader.epoch(0), material.scored.labels, teacher.viewer.model)

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from crcd.data import Batch
-from crcd.models import Viewer, fold_batchnorm
+from crcd.models import Viewer, fold_batchnorm, stage_names
 from crcd.relation.view import View
 from crcd.train.options import ComputeOptions
 from crcd.train.reader import Reader
@@ -17,11 +17,13 @@ class Teacher:
         model: the trained classifier; left as it is.
         device: where the copy computes.
         compute: how.
+        maps: whether its views hold the feature maps of its stages.
     """
 
-    def __init__(self, model: nn.Module, device: torch.device, compute: ComputeOptions) -> None:
+    def __init__(self, model: nn.Module, device: torch.device, compute: ComputeOptions, *, maps: bool = False) -> None:
         folded = fold_batchnorm(model).requires_grad_(False)
-        self.viewer = Viewer(folded.to(device=device, memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
+        folded = folded.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.viewer = Viewer(folded, stage_names(folded) if maps else ()).eval()
         self._read = Reader(self.viewer, compute)
 
     def __call__(self, batch: Batch) -> View:

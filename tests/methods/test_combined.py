@@ -1,0 +1,72 @@
+"""Several methods in one learner."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from crcd.data import Batch
+from crcd.methods import build_method, method_parts
+from crcd.methods.combined import Combined
+from crcd.methods.crcd import CRCD, CRCDConfig
+from crcd.methods.kd import KD, KDConfig
+from crcd.methods.method import Method
+from crcd.relation import View
+
+LABELS = torch.arange(40) % 4
+SETTINGS = {"kd": KDConfig(weight=0.3), "crcd": CRCDConfig(dim=8, negatives=10, kd_weight=0.0)}
+
+
+def view(width: int, seed: int) -> View:
+    torch.manual_seed(seed)
+    classifier = nn.Linear(width, 4)
+    feature = torch.randn(6, width, requires_grad=True)
+    return View(classifier(feature), feature, classifier)
+
+
+@pytest.fixture
+def batch() -> Batch:
+    return Batch(torch.zeros(6, 1, 8, 8), LABELS[:6], torch.arange(6))
+
+
+def terms_of(method: Method, batch: Batch) -> dict[str, Tensor]:
+    torch.manual_seed(1)
+    teacher = view(12, 2)
+    teacher = View(teacher.logits.detach(), teacher.feature.detach(), teacher.classifier)
+    return method(view(10, 3), teacher, batch)
+
+
+def built(name: str) -> Method:
+    torch.manual_seed(0)
+    method = build_method(name, SETTINGS.__getitem__, view(10, 3), view(12, 2), LABELS)
+    assert method is not None
+    return method
+
+
+def test_a_sum_is_the_sum_of_its_methods(batch):
+    both = terms_of(built("crcd+kd"), batch)
+    crcd, kd = terms_of(built("crcd"), batch), terms_of(built("kd"), batch)
+    torch.testing.assert_close(both["loss"], crcd["loss"] + kd["loss"])
+    assert both.keys() == crcd.keys() | kd.keys()
+    both["loss"].backward()
+
+
+def test_parameters_and_banks_of_all_are_its_own():
+    both, crcd = built("crcd+kd"), built("crcd")
+    assert len(list(both.parameters())) == len(list(crcd.parameters())) > 0
+    other = built("crcd+kd")
+    other.load_state_dict(both.state_dict())
+    assert "methods.crcd.relation.feature.source.teacher_ND" in both.state_dict()
+
+
+def test_one_name_is_that_method_and_ce_is_none():
+    assert type(built("kd")) is KD
+    assert type(built("crcd")) is CRCD
+    assert type(built("kd+crcd")) is Combined
+    assert build_method("ce", SETTINGS.__getitem__, view(10, 3), view(12, 2), LABELS) is None
+    assert method_parts("kd+crcd") == ["kd", "crcd"]
+
+
+def test_the_smallest_weight_of_cross_entropy_holds():
+    light = KD(KDConfig())
+    light.ce_weight = 0.25
+    assert Combined({"kd": light, "other": KD(KDConfig())}).ce_weight == 0.25
