@@ -57,7 +57,7 @@ def finish() -> Callable[[subprocess.Popen[str]], Answer]:
     """Waits for such a process."""
 
     def wait(process: subprocess.Popen[str]) -> Answer:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=240)
         return Answer(process.returncode, out, err)
 
     return wait

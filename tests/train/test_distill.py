@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -171,6 +172,27 @@ def test_mistake_in_the_student_leaves_no_folder(quick, tmp_path):
 def test_weights_of_another_network_are_refused(quick, tmp_path):
     with pytest.raises(CrcdError, match="they are of a resnet8, not of a resnet14"):
         distill(quick(teacher="resnet14", out=tmp_path / "run"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there the kernel can run")
+def test_a_kernel_that_cannot_run_is_refused_before_the_teacher_is_trained(quick, tmp_path):
+    config = quick(
+        methods=("crcd",), crcd=CRCDConfig(negatives=40, kernel="triton"), teacher_weights=None, out=tmp_path / "run"
+    )
+    with (
+        patch.dict("os.environ", {"TRITON_INTERPRET": "0"}),
+        pytest.raises(CrcdError, match="the triton kernel needs elements on a CUDA device"),
+    ):
+        distill(config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_cache_that_cannot_be_written_is_refused_before_the_teacher_is_trained(quick, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    config = quick(methods=("kd",), teacher_views=2, teacher_cache=tmp_path / "file" / "cache", out=tmp_path / "run")
+    with pytest.raises(CrcdError, match=r"--teacher-cache is \S*cache \(Not a directory\): name a folder"):
+        distill(replace(config, teacher_weights=None))
+    assert not (tmp_path / "run").exists()
 
 
 def test_more_negatives_than_there_are(quick, tmp_path):

@@ -1,11 +1,12 @@
 """Distillation: several students side by side under one teacher."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
-from crcd.data import subset
+from crcd.data import Images, Loader, subset
 from crcd.errors import CrcdError
 from crcd.evaluate.scorer import Scorer
 from crcd.methods import uses_maps
@@ -15,11 +16,12 @@ from crcd.train.config import DistillConfig
 from crcd.train.device import find_device
 from crcd.train.loop import Loop
 from crcd.train.material import Material
+from crcd.train.options import ComputeOptions
 from crcd.train.outcome import Outcome, describe_run, learner_entry, model_entry
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder, begin_folder
 from crcd.train.scratch import train_classifier
-from crcd.train.step import Guide
+from crcd.train.step import Guide, Step
 from crcd.train.stop import StopSignal
 from crcd.train.teacher import Teacher
 from crcd.train.teacher_cache import CachedTeacher, TeacherCache
@@ -46,8 +48,7 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
     train = material.train_loader(images, config.teacher_views)
     model = _initial_teacher(config, material, folder)
     maps = any(map(uses_maps, config.methods))
-    # Mistakes show here, before a teacher's long training.
-    build_learners(config, material, images, Teacher(model, device, config, maps=maps))
+    _rehearse(config, material, images, train, Teacher(model, device, ComputeOptions(), maps=maps))
     if config.resume is None:
         folder.create(config)
     model = _trained_teacher(model, config, material, folder, stop, reporter)
@@ -86,6 +87,18 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
     }
     folder.write_summary(summary)
     return Outcome(folder.path, summary)
+
+
+def _rehearse(config: DistillConfig, material: Material, images: Images, train: Loader, teacher: Teacher) -> None:
+    """Take one step with learners that are thrown away: mistakes show here, before a teacher's long training."""
+    if config.teacher_cache is not None:
+        try:
+            config.teacher_cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            advice = "name a folder that can be written"
+            raise CrcdError(f"--teacher-cache is {config.teacher_cache} ({error.strerror}): {advice}") from error
+    learners = build_learners(replace(config, compile=False), material, images, teacher)
+    Step(train, teacher, learners)(next(train.inputs(0)), config.lr, weight=1.0)
 
 
 def _initial_teacher(config: DistillConfig, material: Material, folder: RunFolder) -> nn.Module:
