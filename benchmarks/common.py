@@ -52,6 +52,11 @@ def parser(doc: str | None, repeats: int) -> argparse.ArgumentParser:
 
 def start(args: argparse.Namespace) -> torch.device:
     """Set threads and the number of rounds; the device."""
+    for name in ("threads", "repeats"):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            raise SystemExit(f"error: --{name} is {getattr(args, name)}: give 1 or more")
+    if args.out is not None and (args.out.is_dir() or not args.out.parent.is_dir()):
+        raise SystemExit(f"error: --out is {args.out}: name a file in a folder that exists")
     torch.set_num_threads(args.threads)
     args.repeats = args.repeats or {"tiny": 2, "quick": 3, "full": args.full_repeats}[args.sizes]
     try:
@@ -173,8 +178,11 @@ class _Usage:
         tick = 1 / os.sysconf("SC_CLK_TCK")
         user, nice, system, idle, waiting, *interrupted_or_stolen = (n * tick for n in ticks)
         busy = user + nice + system + sum(interrupted_or_stolen)
-        children = [Path(f"/proc/{child.pid}/stat").read_text() for child in multiprocessing.active_children()]
-        own = [sum(int(word) for word in stat.rpartition(")")[2].split()[11:13]) * tick for stat in children]
+        own = []
+        for child in multiprocessing.active_children():
+            with contextlib.suppress(FileNotFoundError):  # it ended just now
+                words = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+                own.append(sum(map(int, words[11:13])) * tick)
         return cls(busy, busy + idle + waiting, time.process_time() + sum(own))
 
     def foreign_since(self, before: "_Usage") -> float:

@@ -158,7 +158,10 @@ def main() -> None:
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     for path in args.results:
-        result = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            result = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise SystemExit(f"error: {path} can't be read ({error}): name a file that a benchmark wrote") from error
         if result.get("benchmark") not in DRAWN:
             raise SystemExit(f"error: {path} is no file of {', '.join(DRAWN)} of this version: run the benchmark anew")
         with rc_context(STYLE):

@@ -28,13 +28,14 @@ def measure(args: argparse.Namespace) -> None:
     tests = [str(path) for path in (ROOT / "tests").rglob("test_*.py") if "mark.gpu" in path.read_text()]
     stages = {
         "tests": ([python, "-m", "pytest", "-m", "gpu", "-rs", "-W", "default", *tests], 150),
-        "step": ([python, str(benchmarks / "step.py"), "--out", str(out / "step-cuda.json")], 150),
-        "loss": ([python, str(benchmarks / "loss.py"), "--out", str(out / "loss-cuda.json")], 120),
-        "profile": ([python, __file__, "profile", "--out", str(out)], 60),
+        "step": ([python, str(benchmarks / "step.py"), "--out", str(out / "step-cuda.json")], 130),
+        "loss": ([python, str(benchmarks / "loss.py"), "--out", str(out / "loss-cuda.json")], 90),
+        "profile": ([python, __file__, "profile", "--out", str(out)], 40),
         "scale": ([python, str(benchmarks / "scale.py"), "--out", str(out / "scale-cuda.json")], 60),
         "epoch": ([python, str(benchmarks / "epoch.py"), "--quick", "--out", str(out / "epoch-cuda.json")], 60),
     }
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1"}
+    paths = os.pathsep.join([str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
     deadline = time.monotonic() + args.minutes * 60
     outcomes = {}
     for name, (command, seconds) in stages.items():
@@ -53,7 +54,7 @@ def measure(args: argparse.Namespace) -> None:
     print()
     for name, outcome in outcomes.items():
         print(f"{name:10} {outcome}")
-    if any("FAILED" in outcome for outcome in outcomes.values()):
+    if not all(outcome.startswith("done") for outcome in outcomes.values()):
         raise SystemExit(1)
 
 
@@ -138,8 +139,14 @@ def main() -> None:
 
     if not torch.cuda.is_available():
         raise SystemExit("error: PyTorch finds no CUDA device here, and this is for one: see benchmarks/README.md")
+    args.out = args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)
-    args.work(args)
+    from crcd.errors import CrcdError
+
+    try:
+        args.work(args)
+    except CrcdError as error:
+        raise SystemExit(f"error: {error}") from error
 
 
 if __name__ == "__main__":

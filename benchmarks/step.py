@@ -153,9 +153,9 @@ def measure_parts(bench: Workbench, args: Namespace, record: Record) -> None:
         rounds.append(dict(ms))
     rounds = rounds[3:]
     share = statistics.median(r["loss"] / sum(r.values()) for r in rounds)
-    print(f"\nparts of a step of crcd, K = {bench.sizes['K'][0]}, eager, ms:", end="")
+    print(f"parts of a step of crcd, K = {bench.sizes['K'][0]}, eager, ms:", end="")
     print(*(f"  {name} {statistics.median(r[name] for r in rounds):.1f}" for name in rounds[0]))
-    print(f"the loss takes {share:.0%} of it")
+    print(f"the loss takes {share:.0%} of it\n")
     record.body["parts"] = {"K": bench.sizes["K"][0], "loss_share": share, "rounds_ms": rounds}
     record.save()
 
@@ -170,8 +170,8 @@ def main() -> None:
     device = start(args)
     bench = Workbench(device, SIZES[args.sizes])
     record = Record("step", args, device, sizes=SIZES[args.sizes], steps=[])
-    measure_steps(bench, args, record)
     measure_parts(bench, args, record)
+    measure_steps(bench, args, record)
 
 
 if __name__ == "__main__":

@@ -112,6 +112,7 @@ def test_exponential():
     masked = torch.full((1, 40), -1e25)
     assert torch.equal(sweep(masked, nce=False)[1], torch.zeros_like(masked))
     assert sweep(torch.full((1, 40), math.nan), nce=False)[1].isnan().all()
+    assert (sweep(torch.full((1, 40), 1e12), nce=False)[1] == 2.0**127).all()
 
 
 @needs_compiler
@@ -121,6 +122,7 @@ def test_logarithm():
     exact = torch.log2(1 + torch.exp2(logit[:, 0].double()))
     found = sweep(logit, nce=True)[0][1] / 16
     assert ((found - exact) / exact.clamp_min(1)).abs().max() < 3e-7
+    assert sweep(torch.full((1, 40), math.nan), nce=True)[0].isnan().all()
 
 
 @needs_compiler

@@ -17,6 +17,7 @@ NEEDS_GPU = [
     pytest.mark.gpu,
     pytest.mark.skipif(DEVICE == "cpu", reason="needs a CUDA device: the interpreter is too slow for real sizes"),
 ]
+pytestmark = [pytest.mark.gpu] if DEVICE == "cuda" else []
 VARIANTS = list(itertools.product(["infonce", "nce"], [False, True]))
 
 SHAPES = [

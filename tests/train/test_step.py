@@ -25,7 +25,7 @@ CLASSES = 5
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
-def build(kind, device=CPU, objective="infonce", source="bank"):
+def build(kind, device=CPU, objective="infonce", source="bank", relation="difference"):
     """A step of three learners (ce, kd, crcd) under one teacher, and its loader; the same whenever it is built."""
     g = torch.Generator().manual_seed(0)
     pixels = torch.randint(256, (96, 1, 8, 8), generator=g, dtype=torch.uint8)
@@ -40,7 +40,7 @@ def build(kind, device=CPU, objective="infonce", source="bank"):
         stream = RandomStream(0, device)
         with stream.active():
             viewer = Viewer(create_model("resnet8", CLASSES, 1))
-            config = CRCDConfig(dim=16, negatives=20, objective=objective, source=source)
+            config = CRCDConfig(dim=16, negatives=20, objective=objective, source=source, relation=relation)
             method = {"ce": None, "kd": KD(KDConfig()), "crcd": CRCD(config, 64, 64, images.labels)}[name]
         learners.append(Learner(name, viewer, method, OptimiserOptions(), stream, device, ComputeOptions()))
     return kind(loader, teacher, learners), loader
@@ -88,6 +88,13 @@ def test_a_step_reads_no_value_from_the_device(objective, source):
             step(more, 0.05, 1.0)
 
 
+def test_parameters_whose_first_gradient_comes_later_join_the_optimiser():
+    """The first batch of an empty queue has no negatives: the relation networks get no gradient from it."""
+    step, loader = build(Step, objective="nce", source="queue", relation="mlp")
+    learners = train(step, loader, epochs=2)
+    assert all(torch.isfinite(p).all() for p in learners[2].method.parameters())
+
+
 def test_reads_are_found():
     with NoReads(), pytest.raises(AssertionError, match="_local_scalar_dense"):
         torch.ones(()).item()
@@ -124,6 +131,7 @@ def recorded(monkeypatch):
         Stream=lambda device: stream,
         stream=lambda stream: nullcontext(),
         current_stream=lambda: stream,
+        set_stream=lambda stream: None,
         CUDAGraph=Recorded,
         graph=graph,
     )
@@ -138,12 +146,24 @@ def test_recorded_steps_are_the_eager_steps(recorded):
 
 
 def test_a_step_that_cannot_be_captured_goes_on_eagerly(recorded, monkeypatch, caplog):
-    @contextmanager
-    def refuse(made, stream, capture_error_mode):
-        raise RuntimeError("operation not permitted when stream is capturing\nmore")
-        yield
+    """The work fails, and then, as PyTorch's does, the end of the capture too: the first reason is told."""
+    left = []
 
-    monkeypatch.setattr(captured.torch.cuda, "graph", refuse)
+    @contextmanager
+    def failing(made, stream, capture_error_mode):
+        take = Step.run
+        monkeypatch.setattr(Step, "run", refuse)
+        try:
+            yield
+        finally:
+            monkeypatch.setattr(Step, "run", take)
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    def refuse(self, inputs, *, distilling):
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+    monkeypatch.setattr(captured.torch.cuda, "graph", failing)
+    monkeypatch.setattr(RandomStream, "leave_graph", lambda self: left.append(self))
     with caplog.at_level(logging.WARNING):
         learners = train(*build(CapturedStep))
     assert_same(learners, train(*build(Step)), rtol=0, atol=0)
@@ -152,6 +172,7 @@ def test_a_step_that_cannot_be_captured_goes_on_eagerly(recorded, monkeypatch, c
         "the training step can't be captured as a CUDA graph, it runs eagerly "
         "(operation not permitted when stream is capturing)"
     )
+    assert left == [learner.stream for learner in learners]
 
 
 @pytest.mark.gpu
@@ -160,11 +181,39 @@ def test_a_step_that_cannot_be_captured_goes_on_eagerly(recorded, monkeypatch, c
 @pytest.mark.parametrize("source", ["bank", "queue", "batch"])
 def test_captured_equals_eager(objective, source, caplog):
     device = torch.device("cuda:0")
-    steps = [build(kind, device, objective, source) for kind in (CapturedStep, Step)]
-    learners, others = (train(*step, epochs=4) for step in steps)
+    torch.backends.cudnn.deterministic, before = True, torch.backends.cudnn.deterministic
+    try:
+        steps = [build(kind, device, objective, source) for kind in (CapturedStep, Step)]
+        learners, others = (train(*step, epochs=2) for step in steps)
+    finally:
+        torch.backends.cudnn.deterministic = before
     assert not caplog.records
     assert steps[0][0]._graph is not None
     assert_same(learners, others, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.gpu
+@gpu
+@pytest.mark.parametrize("on", ["teacher", "student"])
+def test_a_failed_capture_leaves_a_gpu_fit_to_go_on(on, caplog, monkeypatch):
+    step, loader = build(CapturedStep, torch.device("cuda:0"))
+    reader = step.guide._read if on == "teacher" else step.learners[2].read
+    read = type(reader)._read
+
+    def waiting(self, image):
+        view = read(self, image)
+        if self is reader:
+            view.logits.sum().item()
+        return view
+
+    monkeypatch.setattr(type(reader), "_read", waiting)
+    outside = torch.cuda.current_stream()
+    with caplog.at_level(logging.WARNING):
+        learners = train(step, loader)
+    assert "can't be captured" in caplog.text
+    assert torch.cuda.current_stream() == outside
+    assert all(torch.isfinite(p).all() for learner in learners for p in learner.viewer.parameters())
+    assert torch.rand(3, device="cuda").isfinite().all()
 
 
 @pytest.mark.gpu

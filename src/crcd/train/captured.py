@@ -1,6 +1,7 @@
 """The training step as one CUDA graph: a launch a step instead of hundreds a network."""
 
 import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -84,16 +85,23 @@ class CapturedStep(Step):
         """Record the step without taking it."""
         self._inputs = inputs.clone()
         graph = torch.cuda.CUDAGraph()
-        for learner in self.learners:
-            graph.register_generator_state(learner.stream.generator)
+        outside = torch.cuda.current_stream()
         try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # newer versions register by themselves
+                for learner in self.learners:
+                    graph.register_generator_state(learner.stream.generator)
             # Another thread may go on pinning memory for the loader.
             with torch.cuda.graph(graph, stream=self._trunk, capture_error_mode="thread_local"):
                 super().run(self._inputs, distilling=distilling)
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+            first = error.__context__ or error  # the end of a capture that failed fails, too
+            reason = str(first).strip().splitlines()[0] if str(first) else type(first).__name__
             log.warning("the training step can't be captured as a CUDA graph, it runs eagerly (%s)", reason)
             self._capturable = False
+            torch.cuda.set_stream(outside)  # the failing end skips the way back
+            for learner in self.learners:
+                learner.stream.leave_graph()
             return
         self._graph = graph
 

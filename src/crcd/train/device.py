@@ -8,7 +8,8 @@ from crcd.errors import CrcdError
 def find_device(name: str) -> torch.device:
     """The device of a name: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
 
-    On a GPU each convolution is made to take its quickest algorithm: all batches of a run have one shape.
+    A GPU becomes the current one, and each convolution is made to take its quickest algorithm: all batches of a run
+    have one shape.
 
     Raises:
         CrcdError: the name is none of these, or this machine has no such GPU.
@@ -22,6 +23,8 @@ def find_device(name: str) -> torch.device:
     if kind == "cuda" and int(number or 0) >= count:
         raise CrcdError(f"--device is {name}: PyTorch finds {count} CUDA devices here; give cpu or auto")
     torch.backends.cudnn.benchmark = kind == "cuda"
+    if kind == "cuda":
+        torch.cuda.set_device(int(number or 0))
     return torch.device(f"cuda:{number or 0}" if kind == "cuda" else "cpu")
 
 

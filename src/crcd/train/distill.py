@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from tempfile import TemporaryFile
 from typing import Any
 
 from torch import nn
@@ -94,6 +95,7 @@ def _rehearse(config: DistillConfig, material: Material, images: Images, train: 
     if config.teacher_cache is not None:
         try:
             config.teacher_cache.mkdir(parents=True, exist_ok=True)
+            TemporaryFile(dir=config.teacher_cache).close()
         except OSError as error:
             advice = "name a folder that can be written"
             raise CrcdError(f"--teacher-cache is {config.teacher_cache} ({error.strerror}): {advice}") from error

@@ -63,6 +63,9 @@ class Learner:
             weight_decay=options.weight_decay,
             fused=True,
         )
+        if options.momentum > 0:  # of all alike: a parameter may get its first gradient later than the others
+            for parameter in self.optimizer.param_groups[0]["params"]:
+                self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
     def schedule(self, learning_rate: float, weight: float) -> None:
         """Set the learning rate, and w, the weight of the method's terms, for the steps to come."""

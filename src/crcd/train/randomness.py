@@ -51,6 +51,12 @@ class RandomStream:
         finally:
             current.graphsafe_set_state(outside)
 
+    def leave_graph(self) -> None:
+        """Go on outside a CUDA graph whose capture failed, and which may not have let go of the GPU's generators."""
+        current = torch.cuda.default_generators[self.device.index or 0]
+        current.graphsafe_set_state(_copy(current))
+        self.generator = None if self.generator is None else _copy(self.generator)
+
     def state_dict(self) -> dict[str, Tensor]:
         """The position in the stream."""
         gpu = {} if self.generator is None else {"cuda": self.generator.get_state()}
@@ -61,3 +67,9 @@ class RandomStream:
         self._cpu = state["cpu"].cpu()
         if self.generator is not None and "cuda" in state:
             self.generator.set_state(state["cuda"].cpu())
+
+
+def _copy(generator: torch.Generator) -> torch.Generator:
+    copy = torch.Generator(generator.device)
+    copy.set_state(generator.get_state())
+    return copy

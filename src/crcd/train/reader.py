@@ -4,7 +4,6 @@ import logging
 
 import torch
 from torch import Tensor
-from torch._dynamo.exc import TorchDynamoException
 
 from crcd.models import Viewer
 from crcd.relation.view import View
@@ -38,14 +37,18 @@ class Reader:
         return View(view.logits.float(), view.feature.float(), view.classifier, maps)
 
     def _read(self, image_BCHW: Tensor) -> View:
-        view: View
-        if self._compiled is not None:
-            try:
-                view = self._compiled(image_BCHW)
-                return view
-            except TorchDynamoException as error:
-                name, reason = type(self.viewer.model).__name__, " ".join(str(error).split()[:40])
-                log.warning("%s can't be compiled, it is run as it is (%s)", name, reason)
-                self._compiled = None
-        view = self.viewer(image_BCHW)
+        view: View = self.viewer(image_BCHW) if self._compiled is None else self._read_compiled(image_BCHW)
+        return view
+
+    def _read_compiled(self, image_BCHW: Tensor) -> View:
+        from torch._dynamo.exc import TorchDynamoException  # slow to import
+
+        assert self._compiled is not None
+        try:
+            view: View = self._compiled(image_BCHW)
+        except TorchDynamoException as error:
+            name, reason = type(self.viewer.model).__name__, " ".join(str(error).split("\n\n")[0].split())
+            log.warning("%s can't be compiled, it is run as it is (%s)", name, reason)
+            self._compiled = None
+            view = self.viewer(image_BCHW)
         return view

@@ -53,7 +53,7 @@ class TeacherCache:
         return self.folder / f"{self.hash}-view{view:03}.safetensors"
 
     def rows(self, view: int) -> int:
-        """How many images a view's file holds; 0 if it is absent, or damaged: that is said in a warning."""
+        """How many images a view's file holds; 0 if it is absent or damaged."""
         path = self.path(view)
         if not path.exists():
             return 0
@@ -63,10 +63,7 @@ class TeacherCache:
             tensors = load_file(path)
         except SafetensorError:
             metadata, tensors = {}, {}
-        if metadata == self._metadata(view, tensors):
-            return len(tensors["logits"])
-        log.warning("%s is damaged; this view of the teacher is made again", path)
-        return 0
+        return len(tensors["logits"]) if metadata == self._metadata(view, tensors) else 0
 
     def fill(self, teacher: Teacher, stop: StopSignal, reporter: Reporter) -> dict[str, float]:
         """Ask the teacher for the views, or the parts of them, that are not there yet.
@@ -84,6 +81,9 @@ class TeacherCache:
             CrcdError: the teacher's numbers are not finite in float16, or a file could not be written.
         """
         images, rows = len(self.loader.images), [self.rows(view) for view in range(self.views)]
+        for view, count in enumerate(rows):
+            if count == 0 and self.path(view).exists():
+                log.warning("%s is damaged; this view of the teacher is made again", self.path(view))
         seconds = 0.0
         if sum(rows) < self.views * images:
             began = time.monotonic()
@@ -91,9 +91,9 @@ class TeacherCache:
             reporter.begin_filling(self.views, images, sum(rows))
             try:
                 with stop:
-                    for view in range(self.views):
-                        if rows[view] < images:
-                            self._fill_view(view, rows[view] // self.loader.batch_size, teacher, stop, reporter)
+                    for view in range(self.views):  # other runs may fill the same folder meanwhile
+                        if rows[view] < images and (done := self.rows(view)) < images:
+                            self._fill_view(view, done // self.loader.batch_size, teacher, stop, reporter)
             finally:
                 reporter.end()
             seconds = round(time.monotonic() - began, 3)
@@ -113,7 +113,8 @@ class TeacherCache:
                 break
         tensors = {name: torch.cat(rows) for name, rows in parts.items()}
         content = save(tensors, self._metadata(view, tensors))
-        write_atomically(self.path(view), lambda file: file.write(content))
+        if len(tensors["logits"]) > self.rows(view):
+            write_atomically(self.path(view), lambda file: file.write(content))
         if stop.due():
             raise stop.stopped(f"in view {view + 1} of {self.views} of the teacher")
 
@@ -134,11 +135,14 @@ class CachedTeacher:
         teacher: the live one.
 
     Raises:
-        CrcdError: the views do not fit on a GPU.
+        CrcdError: a view is not whole, or they do not fit on a GPU.
     """
 
     def __init__(self, cache: TeacherCache, teacher: Teacher) -> None:
         files = [load_file(cache.path(view)) for view in range(cache.views)]
+        for view, file in enumerate(files):
+            if len(file["logits"]) < len(cache.loader.images):
+                raise CrcdError(f"{cache.path(view)} was cut short meanwhile: run again, the rest is filled then")
         example = cache.loader.batch(next(cache.loader.pool_inputs(0)))
         self.classifier = teacher(example).classifier
         device = cache.loader.device

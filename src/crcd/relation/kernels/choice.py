@@ -15,7 +15,8 @@ from crcd.relation.relations import MLP, Difference
 Kernel = Literal["auto", "oracle", "streaming", "native", "triton"]
 
 TRITON_WIDTH = 256
-"""The Triton kernels keep a whole row of such a width at hand; a wider one leaves no room in shared memory."""
+"""The Triton kernels keep a whole row of such a width at hand; a wider one leaves no room in shared memory, and above
+128 some registers are spilled already."""
 
 
 def choose(kernel: Kernel, p: Problem) -> Callable[[Problem], tuple[Tensor, Tensor, Tensor]]:

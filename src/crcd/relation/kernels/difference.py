@@ -10,8 +10,8 @@ clamped from below), E_ijk the softmax's numerator (InfoNCE) or the sigmoid (NCE
 
 Relations do not change when all elements move together, so everything is first centred on the anchors' mean, which
 keeps n_jk accurate when the elements lie close to each other. In float32 a cosine is wrong by about
-1e-7 r^2 / (m_ij n_jk), r the distance from that centre: elements in several clusters of width 0.01 that lie far apart
-cost three digits; take the oracle, or float64, for such.
+1e-7 r^2 / (m_ij n_jk), r the distance from that centre: unit rows in several clusters of width 0.01 that lie far apart
+cost three digits, longer rows more; take the oracle, or float64, for such.
 """
 
 from dataclasses import dataclass

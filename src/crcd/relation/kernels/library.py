@@ -79,5 +79,5 @@ def _run(command: list[str]) -> str:
         raise CrcdError(f"the C compiler {command[0]} does not start: {error}") from error
     if done.returncode != 0:
         said = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"]
-        raise CrcdError(f"the C compiler {command[0]} failed: {said[0]}")
+        raise CrcdError(f"the C compiler {command[0]} failed: {said[0]}; name another in the environment variable CC")
     return done.stdout

@@ -43,9 +43,9 @@ static inline uint32_t to_bits(float x) {
 }
 
 /* 2^x within 2e-7 of its value: 2^whole times the minimax polynomial of 2^part on [-1/2, 1/2] that is 1 at 0.
-   0 below 2^-126.5, some 2^127 at the most, NaN for NaN. */
+   0 below 2^-126.5, 2^127 at the most, NaN for NaN. */
 static inline float power_of_2(float x) {
-    x = x < -127.0f ? -127.0f : x;
+    x = x < -127.0f ? -127.0f : x > 127.0f ? 127.0f : x;
     const float whole = rintf(x), part = x - whole;
     const int32_t exponent = (int32_t)whole;
     float p = 0.00132647285f;
@@ -54,10 +54,10 @@ static inline float power_of_2(float x) {
     p = p * part + 0.24022242400f;
     p = p * part + 0.69314700400f;
     p = p * part + 1.0f;
-    return p * from_bits((uint32_t)((exponent < 127 ? exponent : 127) + 127) << 23);
+    return p * from_bits((uint32_t)(exponent + 127) << 23);
 }
 
-/* log2 x within 2e-7 of its value, for finite x >= 1: the exponent plus the minimax polynomial of log2(1 + part) on
+/* log2 x within 2e-7 of its value, for finite x >= 1, NaN for NaN: the exponent plus the minimax polynomial of log2(1 + part) on
    [sqrt(1/2) - 1, sqrt(2) - 1]. */
 static inline float log_to_2(float x) {
     const uint32_t root_of_half = 0x3f3504f3, above = to_bits(x) - root_of_half;
@@ -71,7 +71,7 @@ static inline float log_to_2(float x) {
     p = p * part + 0.4809106290f;
     p = p * part - 0.7213473320f;
     p = p * part + 1.4426950216f;
-    return p * part + (float)(int32_t)(above >> 23);
+    return x != x ? x : p * part + (float)(int32_t)(above >> 23);
 }
 
 static inline int64_t smaller(int64_t x, int64_t y) { return x < y ? x : y; }

@@ -85,7 +85,7 @@ class Sweeps:
             g.v_KH,
             self.w_2EH,
             g.sample_K,
-            self.p.anchor_sample_A[chunk] if self.masks and self.p.anchor_sample_A is not None else None,
+            self.p.anchor_sample_A[chunk].contiguous() if self.masks and self.p.anchor_sample_A is not None else None,
             self.unit_AKE,
             self.inverse_norm_AK,
             self.mask_AK,
