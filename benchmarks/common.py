@@ -5,6 +5,7 @@ be sent to another process.
 """
 
 import argparse
+import contextlib
 import ctypes
 import gc
 import json
