@@ -34,7 +34,7 @@ def assert_trains(method: Method, reads: str = "feature") -> dict[str, Tensor]:
     student, teacher, batch = views()
     terms = method(student, teacher, batch)
     terms["loss"].backward()
-    leaf, *_ = [student.feature] if reads == "feature" else [student.maps["stage2"]]
+    leaf = student.feature if reads == "feature" else student.maps["stage2"]
     assert leaf.grad.isfinite().all()
     assert (leaf.grad.flatten(1).abs().sum(dim=1) > 0).all()
     for name, parameter in method.named_parameters():

@@ -37,11 +37,12 @@ class CCConfig:
     """Settings of correlation congruence."""
 
     weight: float = 100.0
-    """Weight of the term beside cross-entropy of weight 1 (Knowledge-Distillation-Zoo, which builds this formula)."""
+    """Weight of the term beside cross-entropy of weight 1 (Knowledge-Distillation-Zoo, which builds this formula, for
+    CIFAR-10)."""
     gamma: float = 0.4
-    """gamma of the Gaussian kernel (paper)."""
+    """gamma of the Gaussian kernel (likewise)."""
     order: int = 2
-    """Highest power of the kernel's Taylor polynomial (paper)."""
+    """Highest power of the kernel's Taylor polynomial (likewise)."""
 
     def __post_init__(self) -> None:
         for name, holds, advice in (

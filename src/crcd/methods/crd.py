@@ -65,8 +65,8 @@ class CRDConfig:
     negatives: int = 16384
     """Number K of negatives, all of other classes than the sample's (authors)."""
     shared: bool = True
-    """One draw of K negatives for the whole batch (as CRCD draws by default, and 3 to 6 times cheaper), or one for
-    each sample (the authors' code)."""
+    """One draw of K negatives for the whole batch (as CRCD's default, so that both sample alike; and cheaper), or one
+    for each sample (the authors' code)."""
     bank_momentum: float = 0.5
     """Share of its old value that a bank row keeps (authors)."""
     kd_weight: float = 0.0

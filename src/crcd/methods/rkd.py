@@ -55,8 +55,7 @@ class RKDConfig:
     """Settings of relational knowledge distillation."""
 
     distance_weight: float = 25.0
-    """Weight of the distances' loss beside cross-entropy of weight 1 (paper, CIFAR-100; the CRD authors'
-    benchmark)."""
+    """Weight of the distances' loss beside cross-entropy of weight 1 (the CRD authors' benchmark)."""
     angle_weight: float = 50.0
     """Weight of the angles' loss (likewise)."""
 
