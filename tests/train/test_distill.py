@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -7,12 +8,17 @@ import yaml
 from safetensors.torch import load_file
 
 from crcd.errors import CrcdError
+from crcd.methods import METHODS
 from crcd.methods.crcd import CRCDConfig
 from crcd.models import read_metadata
 from crcd.train.config_file import to_plain
 from crcd.train.distill import distill
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder
+from crcd.train.stop import RunStopped
+
+PARTS = {"crcd": ("feature", "gradient", "mi_bound")}
+"""What a method reports beside its loss, where that is not its own name."""
 
 
 def numbers(outcome, learner):
@@ -64,6 +70,25 @@ def test_bf16_is_a_run_of_its_own_with_weights_and_banks_in_float32(quick, tmp_p
     tensors = [*state["student"].values(), *state["method"].values()]
     floating = {x.dtype for x in tensors if isinstance(x, torch.Tensor) and x.is_floating_point()}
     assert floating == {torch.float32}
+
+
+@pytest.mark.parametrize("method", [*METHODS, "crd+kd", "sp+crcd"])
+def test_every_method_trains_and_goes_on_from_its_checkpoint(quick, tmp_path, method):
+    small = {name: replace(getattr(quick(), name), negatives=40, dim=16) for name in ("crd", "crcd")}
+    whole = distill(quick(methods=(method,), epochs=2, out=tmp_path / "whole", **small))
+    history = [json.loads(line) for line in (whole.folder / "metrics.jsonl").read_text().splitlines()]
+    assert all(math.isfinite(record["loss"]) for record in history)
+    assert {part for name in method.split("+") for part in PARTS.get(name, (name,))} <= history[0].keys()
+    with pytest.raises(RunStopped):
+        distill(quick(methods=(method,), epochs=2, out=tmp_path / "part", time_budget="0.01s", **small))
+    config = RunFolder(tmp_path / "part").read_config(quick())
+    again = distill(replace(config, resume=tmp_path / "part", time_budget=None))
+    assert numbers(again, method) == numbers(whole, method)
+
+
+def test_feature_maps_are_not_in_a_cache(quick, tmp_path):
+    with pytest.raises(CrcdError, match="method 'sp' needs the teacher's feature maps, which its cache does not hold"):
+        quick(methods=("kd", "sp"), teacher_views=2, out=tmp_path / "run")
 
 
 def test_seed_decides(quick, tmp_path):

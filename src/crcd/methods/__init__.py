@@ -6,14 +6,26 @@ from typing import Any
 from torch import Tensor
 
 from crcd.errors import CrcdError, unknown
+from crcd.methods.cc import CC, CCConfig
 from crcd.methods.combined import Combined
 from crcd.methods.crcd import CRCD, CRCDConfig
+from crcd.methods.crd import CRD, CRDConfig
+from crcd.methods.itrd import ITRD, ITRDConfig
 from crcd.methods.kd import KD, KDConfig
 from crcd.methods.method import Method
+from crcd.methods.pkt import PKT, PKTConfig
+from crcd.methods.rkd import RKD, RKDConfig
+from crcd.methods.sp import SP, SPConfig
 from crcd.relation.view import View
 
 METHODS: dict[str, tuple[type[Method], type[Any]]] = {
     "kd": (KD, KDConfig),
+    "sp": (SP, SPConfig),
+    "cc": (CC, CCConfig),
+    "rkd": (RKD, RKDConfig),
+    "pkt": (PKT, PKTConfig),
+    "itrd": (ITRD, ITRDConfig),
+    "crd": (CRD, CRDConfig),
     "crcd": (CRCD, CRCDConfig),
 }
 """Each method's class and the class of its settings; ``ce`` is the student alone and has neither."""

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from crcd.data.batch import Batch
 from crcd.errors import CrcdError
-from crcd.methods.kd import KDConfig, distillation_loss
 from crcd.methods.method import Method
 from crcd.relation.bank import Bank, Elements
 from crcd.relation.negatives import Negatives
@@ -69,10 +68,6 @@ class CRDConfig:
     for each sample (the authors' code)."""
     bank_momentum: float = 0.5
     """Share of its old value that a bank row keeps (authors)."""
-    kd_weight: float = 0.0
-    """Weight of logit distillation; 1 is the authors' CRD+KD."""
-    kd_temperature: float = 4.0
-    """Temperature of logit distillation (authors)."""
 
     def __post_init__(self) -> None:
         for name, holds, advice in (
@@ -84,7 +79,6 @@ class CRDConfig:
         ):
             if not holds:
                 raise CrcdError(f"crd.{name} is {getattr(self, name)}: give {advice}")
-        KDConfig(self.kd_weight, self.kd_temperature)
 
 
 class _Direction(nn.Module):
@@ -123,7 +117,7 @@ class _Direction(nn.Module):
 
 
 class CRD(Method):
-    """weight * (L(s, teacher's bank) + L(t, student's bank)) + kd_weight * KL_T, L the batch mean of ``crd_loss``.
+    """weight * (L(s, teacher's bank) + L(t, student's bank)), L the batch mean of ``crd_loss``.
 
     s and t, [B, D], are the penultimate features after a linear layer each and l2-normalisation; both layers learn.
     A positive key is the sample's own bank row of the other network, as it was before this batch; negatives are rows
@@ -161,10 +155,7 @@ class CRD(Method):
         if self.training:
             self.bank.update(elements)
         crd = self.config.weight * (student_loss + teacher_loss)
-        kd = self.config.kd_weight * distillation_loss(
-            student.logits, teacher.logits.detach(), self.config.kd_temperature
-        )
-        return {"loss": crd + kd, "crd": crd.detach(), "kd": kd.detach(), "mi_bound": bound}
+        return {"loss": crd, "crd": crd.detach(), "mi_bound": bound}
 
 
 def _kept(negatives: Negatives) -> Negatives:

@@ -86,7 +86,7 @@ class Bank(NegativeSource):
             raise CrcdError(
                 f"{count} negatives were asked for, but there are only {available} "
                 f"{'samples of other classes' if exact else 'other samples'} to draw from: "
-                f"set negatives (--crcd.negatives) to {available} or less"
+                f"set negatives (--crcd.negatives, --crd.negatives) to {available} or less"
             )
         self.count, self.exact, self.shared, self.momentum = count, exact, shared, momentum
         for side in ("student", "teacher"):

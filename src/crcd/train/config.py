@@ -6,8 +6,14 @@ from typing import Any
 
 from crcd.errors import CrcdError
 from crcd.methods import METHODS, method_parts, uses_maps
+from crcd.methods.cc import CCConfig
 from crcd.methods.crcd import CRCDConfig
+from crcd.methods.crd import CRDConfig
+from crcd.methods.itrd import ITRDConfig
 from crcd.methods.kd import KDConfig
+from crcd.methods.pkt import PKTConfig
+from crcd.methods.rkd import RKDConfig
+from crcd.methods.sp import SPConfig
 from crcd.train.options import ComputeOptions, DataOptions, OptimiserOptions, RunOptions, require
 
 
@@ -75,6 +81,12 @@ class DistillConfig(TeachingOptions, TrainOptions):
     """Train small classifiers under a large one, side by side on the same batches."""
 
     kd: KDConfig = field(default_factory=KDConfig)
+    sp: SPConfig = field(default_factory=SPConfig)
+    cc: CCConfig = field(default_factory=CCConfig)
+    rkd: RKDConfig = field(default_factory=RKDConfig)
+    pkt: PKTConfig = field(default_factory=PKTConfig)
+    itrd: ITRDConfig = field(default_factory=ITRDConfig)
+    crd: CRDConfig = field(default_factory=CRDConfig)
     crcd: CRCDConfig = field(default_factory=CRCDConfig)
 
     def __post_init__(self) -> None:
