@@ -11,11 +11,19 @@ from crcd.errors import CrcdError
 from crcd.methods.method import Method
 from crcd.relation.view import View
 
+EPSILON = 1e-7
+"""Added to a standard deviation that divides logits."""
+
+
+def standardised(logits_BC: Tensor) -> Tensor:
+    """Each sample's (z - mean) / (std + 1e-7) over its C logits, with the deviation of a sample (C - 1)."""
+    return (logits_BC - logits_BC.mean(dim=1, keepdim=True)) / (logits_BC.std(dim=1, keepdim=True) + EPSILON)
+
 
 def distillation_loss(student_logits_BC: Tensor, teacher_logits_BC: Tensor, temperature: float) -> Tensor:
     """T^2 KL(softmax(z_t / T) || softmax(z_s / T)), batch mean, in nats (Hinton et al. 2015, section 2)."""
-    log_p_s = F.log_softmax(student_logits_BC.float() / temperature, dim=1)
-    log_p_t = F.log_softmax(teacher_logits_BC.float() / temperature, dim=1)
+    log_p_s = F.log_softmax(student_logits_BC / temperature, dim=1)
+    log_p_t = F.log_softmax(teacher_logits_BC / temperature, dim=1)
     return F.kl_div(log_p_s, log_p_t, reduction="batchmean", log_target=True) * temperature**2
 
 
@@ -27,6 +35,8 @@ class KDConfig:
     """Weight of the term beside cross-entropy of weight 1 (the CRD authors' benchmark)."""
     temperature: float = 4.0
     """Temperature T that softens both distributions."""
+    standardise: bool = False
+    """Standardise each sample's logits first; its authors then take weight 9 and temperature 2."""
 
     def __post_init__(self) -> None:
         if not self.weight >= 0:
@@ -36,7 +46,12 @@ class KDConfig:
 
 
 class KD(Method):
-    """weight * T^2 KL(teacher || student) on softened logits."""
+    """weight * T^2 KL(teacher || student) on softened logits [B, C].
+
+    Source: Hinton, Vinyals and Dean 2015, arXiv 1503.02531. With ``standardise`` the logits of both are standardised
+    first: Sun, Ren, Li, Wang and Cao, CVPR 2024, arXiv 2403.01427, with T their base temperature. As in their code the
+    deviation is that of a sample and 1e-7 is added to it.
+    """
 
     def __init__(self, config: KDConfig) -> None:
         super().__init__()
@@ -47,5 +62,8 @@ class KD(Method):
         return cls(config)
 
     def forward(self, student: View, teacher: View, batch: Batch) -> dict[str, Tensor]:
-        loss = self.config.weight * distillation_loss(student.logits, teacher.logits, self.config.temperature)
+        z_s, z_t = student.logits, teacher.logits.detach()
+        if self.config.standardise:
+            z_s, z_t = standardised(z_s), standardised(z_t)
+        loss = self.config.weight * distillation_loss(z_s, z_t, self.config.temperature)
         return {"loss": loss, "kd": loss.detach()}

@@ -1,0 +1,96 @@
+"""Decoupled logit distillation."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from crcd.data.batch import Batch
+from crcd.errors import CrcdError
+from crcd.methods.kd import distillation_loss, standardised
+from crcd.methods.method import Method
+from crcd.relation.view import View
+
+
+class DKDTerms(NamedTuple):
+    """The two halves of logit distillation, unweighted scalars in nats."""
+
+    target: Tensor
+    """TCKD: KL of the two probabilities (the class, all others)."""
+    others: Tensor
+    """NCKD: KL of the probabilities among the others."""
+
+
+def dkd_terms(student_logits_BC: Tensor, teacher_logits_BC: Tensor, target_B: Tensor, temperature: float) -> DKDTerms:
+    """Both T^2 KL(teacher || student) of the decoupled distributions, batch means.
+
+    Args:
+        student_logits_BC: z_s, [B, C], C of 2 or more.
+        teacher_logits_BC: z_t, [B, C].
+        target_B: class of each sample, [B].
+        temperature: T, divides all logits.
+    """
+    own_s, others_s = _decoupled(student_logits_BC, target_B, temperature)
+    own_t, others_t = _decoupled(teacher_logits_BC, target_B, temperature)
+    return DKDTerms(distillation_loss(own_s, own_t, temperature), distillation_loss(others_s, others_t, temperature))
+
+
+def _decoupled(logits_BC: Tensor, target_B: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Logits of (the class, all others), [B, 2], and logits of the others alone, [B, C - 1]."""
+    other = torch.arange(logits_BC.shape[1] - 1, device=logits_BC.device)
+    others = logits_BC.gather(1, other + (other >= target_B[:, None]))
+    own = logits_BC.gather(1, target_B[:, None])
+    rest = temperature * (others / temperature).logsumexp(dim=1, keepdim=True)
+    return torch.cat([own, rest], dim=1), others
+
+
+@dataclass(frozen=True)
+class DKDConfig:
+    """Settings of decoupled logit distillation."""
+
+    alpha: float = 1.0
+    """Weight of the target class's term beside cross-entropy of weight 1 (the paper)."""
+    beta: float = 8.0
+    """Weight of the other classes' term: the authors' default; they choose it for each pair of networks."""
+    temperature: float = 4.0
+    """Temperature T that softens both distributions (the authors' for CIFAR-100)."""
+    standardise: bool = False
+    """Standardise each sample's logits first; the code of its authors then takes alpha 9 and beta 81."""
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "beta"):
+            if not getattr(self, name) >= 0:
+                raise CrcdError(f"dkd.{name} is {getattr(self, name)}: give a weight of 0 or more")
+        if not self.temperature > 0:
+            raise CrcdError(f"dkd.temperature is {self.temperature}: give a temperature above 0")
+
+
+class DKD(Method):
+    """alpha * TCKD + beta * NCKD: logit distillation with its two halves weighted apart.
+
+    With the true class y and p = softmax(z / T), [B, C]: TCKD = T^2 KL(b_t || b_s) of b = (p_y, 1 - p_y), and
+    NCKD = T^2 KL(q_t || q_s) of q = p over the other classes, divided by 1 - p_y. Plain distillation is
+    TCKD + (1 - p^t_y) NCKD.
+
+    Source: Zhao, Cui, Song, Qiu and Liang, CVPR 2022, arXiv 2203.08679, equation 7. The authors' code raises the
+    weight from 0 over the first 20 epochs, which is not part of the loss and not done here. Standardised logits are
+    those of ``KD``; the code of their authors multiplies alpha by 9, then sets beta to alpha * 9, and leaves T as is.
+    """
+
+    def __init__(self, config: DKDConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    @classmethod
+    def build(cls, config: DKDConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
+        return cls(config)
+
+    def forward(self, student: View, teacher: View, batch: Batch) -> dict[str, Tensor]:
+        z_s, z_t = student.logits, teacher.logits.detach()
+        if self.config.standardise:
+            z_s, z_t = standardised(z_s), standardised(z_t)
+        terms = dkd_terms(z_s, z_t, batch.target, self.config.temperature)
+        target, others = self.config.alpha * terms.target, self.config.beta * terms.others
+        loss = target + others
+        return {"loss": loss, "dkd": loss.detach(), "tckd": target.detach(), "nckd": others.detach()}
