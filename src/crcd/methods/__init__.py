@@ -10,6 +10,7 @@ from crcd.methods.cc import CC, CCConfig
 from crcd.methods.combined import Combined
 from crcd.methods.crcd import CRCD, CRCDConfig
 from crcd.methods.crd import CRD, CRDConfig
+from crcd.methods.dkd import DKD, DKDConfig
 from crcd.methods.itrd import ITRD, ITRDConfig
 from crcd.methods.kd import KD, KDConfig
 from crcd.methods.method import Method
@@ -20,6 +21,7 @@ from crcd.relation.view import View
 
 METHODS: dict[str, tuple[type[Method], type[Any]]] = {
     "kd": (KD, KDConfig),
+    "dkd": (DKD, DKDConfig),
     "sp": (SP, SPConfig),
     "cc": (CC, CCConfig),
     "rkd": (RKD, RKDConfig),

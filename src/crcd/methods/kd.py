@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -22,8 +23,9 @@ def standardised(logits_BC: Tensor) -> Tensor:
 
 def distillation_loss(student_logits_BC: Tensor, teacher_logits_BC: Tensor, temperature: float) -> Tensor:
     """T^2 KL(softmax(z_t / T) || softmax(z_s / T)), batch mean, in nats (Hinton et al. 2015, section 2)."""
-    log_p_s = F.log_softmax(student_logits_BC / temperature, dim=1)
-    log_p_t = F.log_softmax(teacher_logits_BC / temperature, dim=1)
+    dtype = torch.promote_types(student_logits_BC.dtype, torch.float32)
+    log_p_s = F.log_softmax(student_logits_BC.to(dtype) / temperature, dim=1)
+    log_p_t = F.log_softmax(teacher_logits_BC.to(dtype) / temperature, dim=1)
     return F.kl_div(log_p_s, log_p_t, reduction="batchmean", log_target=True) * temperature**2
 
 

@@ -9,6 +9,7 @@ from crcd.methods import METHODS, method_parts, uses_maps
 from crcd.methods.cc import CCConfig
 from crcd.methods.crcd import CRCDConfig
 from crcd.methods.crd import CRDConfig
+from crcd.methods.dkd import DKDConfig
 from crcd.methods.itrd import ITRDConfig
 from crcd.methods.kd import KDConfig
 from crcd.methods.pkt import PKTConfig
@@ -81,6 +82,7 @@ class DistillConfig(TeachingOptions, TrainOptions):
     """Train small classifiers under a large one, side by side on the same batches."""
 
     kd: KDConfig = field(default_factory=KDConfig)
+    dkd: DKDConfig = field(default_factory=DKDConfig)
     sp: SPConfig = field(default_factory=SPConfig)
     cc: CCConfig = field(default_factory=CCConfig)
     rkd: RKDConfig = field(default_factory=RKDConfig)
