@@ -48,8 +48,8 @@ def test_equals_the_formula_and_trains_the_student():
     feature = 0.5 * squared_error(h, teacher.feature.tolist())
     regression = 0.5 * squared_error(logits, teacher.logits.tolist())
     terms = check_gradients(method, "srrl")
-    assert terms["feature"].item() == pytest.approx(feature, rel=1e-4)
-    assert terms["regression"].item() == pytest.approx(regression, rel=1e-4)
+    assert terms["srrl_feature"].item() == pytest.approx(feature, rel=1e-4)
+    assert terms["srrl_regression"].item() == pytest.approx(regression, rel=1e-4)
     assert terms["loss"].item() == pytest.approx(feature + regression, rel=1e-4)
 
 

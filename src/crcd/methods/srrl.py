@@ -54,4 +54,5 @@ class SRRL(Method):
         logits_BC = functional_call(teacher.classifier, constants, (h_BD,))
         regression = self.config.weight * F.mse_loss(logits_BC, teacher.logits.detach())
         loss = feature + regression
-        return {"loss": loss, "srrl": loss.detach(), "feature": feature.detach(), "regression": regression.detach()}
+        parts = {"srrl_feature": feature.detach(), "srrl_regression": regression.detach()}
+        return {"loss": loss, "srrl": loss.detach(), **parts}
