@@ -18,8 +18,8 @@ def correlation_distance(student_MN: Tensor, teacher_MN: Tensor) -> Tensor:
     """Mean over the M rows of 1 - Pearson's correlation of the student's and the teacher's row."""
     s_MN = student_MN - student_MN.mean(dim=1, keepdim=True)
     t_MN = teacher_MN - teacher_MN.mean(dim=1, keepdim=True)
-    correlation_M = (s_MN * t_MN).sum(dim=1) / (s_MN.norm(dim=1) * t_MN.norm(dim=1) + EPSILON)
-    return 1 - correlation_M.mean()
+    distance_M: Tensor = 1 - (s_MN * t_MN).sum(dim=1) / (s_MN.norm(dim=1) * t_MN.norm(dim=1) + EPSILON)
+    return distance_M.mean()
 
 
 @dataclass(frozen=True)
