@@ -10,6 +10,7 @@ from crcd.methods.cc import CC, CCConfig
 from crcd.methods.combined import Combined
 from crcd.methods.crcd import CRCD, CRCDConfig
 from crcd.methods.crd import CRD, CRDConfig
+from crcd.methods.dist import DIST, DISTConfig
 from crcd.methods.dkd import DKD, DKDConfig
 from crcd.methods.itrd import ITRD, ITRDConfig
 from crcd.methods.kd import KD, KDConfig
@@ -17,15 +18,20 @@ from crcd.methods.method import Method
 from crcd.methods.pkt import PKT, PKTConfig
 from crcd.methods.rkd import RKD, RKDConfig
 from crcd.methods.sp import SP, SPConfig
+from crcd.methods.srrl import SRRL, SRRLConfig
+from crcd.methods.wttm import WTTM, WTTMConfig
 from crcd.relation.view import View
 
 METHODS: dict[str, tuple[type[Method], type[Any]]] = {
     "kd": (KD, KDConfig),
     "dkd": (DKD, DKDConfig),
+    "dist": (DIST, DISTConfig),
+    "wttm": (WTTM, WTTMConfig),
     "sp": (SP, SPConfig),
     "cc": (CC, CCConfig),
     "rkd": (RKD, RKDConfig),
     "pkt": (PKT, PKTConfig),
+    "srrl": (SRRL, SRRLConfig),
     "itrd": (ITRD, ITRDConfig),
     "crd": (CRD, CRDConfig),
     "crcd": (CRCD, CRCDConfig),

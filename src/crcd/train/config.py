@@ -9,12 +9,15 @@ from crcd.methods import METHODS, method_parts, uses_maps
 from crcd.methods.cc import CCConfig
 from crcd.methods.crcd import CRCDConfig
 from crcd.methods.crd import CRDConfig
+from crcd.methods.dist import DISTConfig
 from crcd.methods.dkd import DKDConfig
 from crcd.methods.itrd import ITRDConfig
 from crcd.methods.kd import KDConfig
 from crcd.methods.pkt import PKTConfig
 from crcd.methods.rkd import RKDConfig
 from crcd.methods.sp import SPConfig
+from crcd.methods.srrl import SRRLConfig
+from crcd.methods.wttm import WTTMConfig
 from crcd.train.options import ComputeOptions, DataOptions, OptimiserOptions, RunOptions, require
 
 
@@ -83,10 +86,13 @@ class DistillConfig(TeachingOptions, TrainOptions):
 
     kd: KDConfig = field(default_factory=KDConfig)
     dkd: DKDConfig = field(default_factory=DKDConfig)
+    dist: DISTConfig = field(default_factory=DISTConfig)
+    wttm: WTTMConfig = field(default_factory=WTTMConfig)
     sp: SPConfig = field(default_factory=SPConfig)
     cc: CCConfig = field(default_factory=CCConfig)
     rkd: RKDConfig = field(default_factory=RKDConfig)
     pkt: PKTConfig = field(default_factory=PKTConfig)
+    srrl: SRRLConfig = field(default_factory=SRRLConfig)
     itrd: ITRDConfig = field(default_factory=ITRDConfig)
     crd: CRDConfig = field(default_factory=CRDConfig)
     crcd: CRCDConfig = field(default_factory=CRCDConfig)
