@@ -7,13 +7,14 @@ from torch import Tensor, nn
 from crcd.data import Batch
 from crcd.methods import build_method, method_parts
 from crcd.methods.combined import Combined
-from crcd.methods.crcd import CRCD, CRCDConfig
+from crcd.methods.crcd import CRCD
 from crcd.methods.kd import KD, KDConfig
 from crcd.methods.method import Method
 from crcd.relation import View
+from crcd.relation.config import RelationConfig
 
 LABELS = torch.arange(40) % 4
-SETTINGS = {"kd": KDConfig(weight=0.3), "crcd": CRCDConfig(dim=8, negatives=10, kd_weight=0.0)}
+SETTINGS = {"kd": KDConfig(weight=0.3), "crcd": RelationConfig(dim=8, negatives=10)}
 
 
 def view(width: int, seed: int) -> View:

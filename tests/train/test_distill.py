@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 
 from crcd.errors import CrcdError
 from crcd.methods import METHODS
-from crcd.methods.crcd import CRCDConfig
 from crcd.models import read_metadata
+from crcd.relation.config import RelationConfig
 from crcd.train.config_file import to_plain
 from crcd.train.distill import distill
 from crcd.train.reporter import Reporter
@@ -58,7 +58,7 @@ def test_learners_are_alone_in_their_numbers(quick, tmp_path):
 
 
 def test_bf16_is_a_run_of_its_own_with_weights_and_banks_in_float32(quick, tmp_path):
-    crcd = CRCDConfig(negatives=40, dim=16)
+    crcd = RelationConfig(negatives=40, dim=16)
     single, half, again = (
         distill(quick(methods=("crcd",), crcd=crcd, precision=precision, out=tmp_path / name))
         for name, precision in (("single", "float32"), ("half", "bf16"), ("again", "bf16"))
@@ -153,11 +153,11 @@ def test_runs_share_a_cache_of_the_teacher(quick, tmp_path):
 
 
 def test_cached_teacher_trains_as_the_live_one_does_on_the_same_pool(quick, tmp_path, monkeypatch):
-    config = quick(methods=("kd", "crcd"), crcd=CRCDConfig(negatives=16, dim=8), teacher_views=2)
+    config = quick(methods=("kd", "crcd+kd"), crcd=RelationConfig(negatives=16, dim=8), teacher_views=2)
     cached = distill(replace(config, out=tmp_path / "cached"))
     monkeypatch.setattr("crcd.train.distill.CachedTeacher", lambda files, teacher: teacher)
     live = distill(replace(config, out=tmp_path / "live"))
-    for learner in ("kd", "crcd"):
+    for learner in ("kd", "crcd+kd"):
         assert weights(cached, learner) != weights(live, learner)
         for part in ("loss", "ce", "kd"):
             assert numbers(cached, learner)[part] == pytest.approx(numbers(live, learner)[part], rel=1e-3, abs=1e-3)
@@ -199,7 +199,7 @@ def test_weights_of_another_network_are_refused(quick, tmp_path):
 
 
 def test_a_kernel_that_cannot_run_is_refused_before_the_teacher_is_trained(quick, tmp_path):
-    crcd = CRCDConfig(negatives=40, kernel="native", relation="mlp")
+    crcd = RelationConfig(negatives=40, kernel="native", relation="mlp")
     config = quick(methods=("crcd",), crcd=crcd, out=tmp_path / "run")
     with pytest.raises(CrcdError, match="the native kernel takes the difference relation"):
         distill(replace(config, teacher_weights=None))
@@ -215,7 +215,7 @@ def test_a_cache_that_cannot_be_written_is_refused_before_the_teacher_is_trained
 
 
 def test_more_negatives_than_there_are(quick, tmp_path):
-    config = quick(methods=("crcd",), crcd=CRCDConfig(negatives=5000), out=tmp_path / "run")
+    config = quick(methods=("crcd",), crcd=RelationConfig(negatives=5000), out=tmp_path / "run")
     with pytest.raises(CrcdError, match="5000 negatives were asked for, but there are only"):
         distill(config)
     assert not (tmp_path / "run").exists()

@@ -5,7 +5,7 @@ import pytest
 from safetensors.torch import load_file
 
 from crcd.errors import CrcdError
-from crcd.methods.crcd import CRCDConfig
+from crcd.relation.config import RelationConfig
 from crcd.train.distill import distill
 from crcd.train.reporter import Reporter
 from crcd.train.stop import RunStopped
@@ -60,7 +60,7 @@ def settings(request, quick):
         teacher_epochs=1,
         epochs=3,
         methods=("ce", "kd", "crcd"),
-        crcd=CRCDConfig(negatives=16, dim=8),
+        crcd=RelationConfig(negatives=16, dim=8),
     )
 
 

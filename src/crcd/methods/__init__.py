@@ -8,7 +8,7 @@ from torch import Tensor
 from crcd.errors import CrcdError, unknown
 from crcd.methods.cc import CC, CCConfig
 from crcd.methods.combined import Combined
-from crcd.methods.crcd import CRCD, CRCDConfig
+from crcd.methods.crcd import CRCD
 from crcd.methods.crd import CRD, CRDConfig
 from crcd.methods.dist import DIST, DISTConfig
 from crcd.methods.dkd import DKD, DKDConfig
@@ -20,6 +20,7 @@ from crcd.methods.rkd import RKD, RKDConfig
 from crcd.methods.sp import SP, SPConfig
 from crcd.methods.srrl import SRRL, SRRLConfig
 from crcd.methods.wttm import WTTM, WTTMConfig
+from crcd.relation.config import RelationConfig
 from crcd.relation.view import View
 
 METHODS: dict[str, tuple[type[Method], type[Any]]] = {
@@ -34,7 +35,7 @@ METHODS: dict[str, tuple[type[Method], type[Any]]] = {
     "srrl": (SRRL, SRRLConfig),
     "itrd": (ITRD, ITRDConfig),
     "crd": (CRD, CRDConfig),
-    "crcd": (CRCD, CRCDConfig),
+    "crcd": (CRCD, RelationConfig),
 }
 """Each method's class and the class of its settings; ``ce`` is the student alone and has neither."""
 

@@ -7,7 +7,6 @@ from typing import Any
 from crcd.errors import CrcdError
 from crcd.methods import METHODS, method_parts, uses_maps
 from crcd.methods.cc import CCConfig
-from crcd.methods.crcd import CRCDConfig
 from crcd.methods.crd import CRDConfig
 from crcd.methods.dist import DISTConfig
 from crcd.methods.dkd import DKDConfig
@@ -18,6 +17,7 @@ from crcd.methods.rkd import RKDConfig
 from crcd.methods.sp import SPConfig
 from crcd.methods.srrl import SRRLConfig
 from crcd.methods.wttm import WTTMConfig
+from crcd.relation.config import RelationConfig
 from crcd.train.options import ComputeOptions, DataOptions, OptimiserOptions, RunOptions, require
 
 
@@ -55,7 +55,7 @@ class TeachingOptions:
     """Folder of those answers, which runs may share; None takes teacher-cache/ of the run."""
     student: str = "resnet8"
     """Small network."""
-    methods: tuple[str, ...] = ("ce", "kd", "crcd")
+    methods: tuple[str, ...] = ("ce", "kd", "crcd+kd")
     """Methods to train side by side, a student each: ce is a student without teacher, kd+crcd both methods at once."""
     student_images: int | None = None
     """Labelled training images that the students see, class by class in proportion; None for all."""
@@ -95,7 +95,7 @@ class DistillConfig(TeachingOptions, TrainOptions):
     srrl: SRRLConfig = field(default_factory=SRRLConfig)
     itrd: ITRDConfig = field(default_factory=ITRDConfig)
     crd: CRDConfig = field(default_factory=CRDConfig)
-    crcd: CRCDConfig = field(default_factory=CRCDConfig)
+    crcd: RelationConfig = field(default_factory=RelationConfig)
 
     def __post_init__(self) -> None:
         TeachingOptions.__post_init__(self)
