@@ -5,19 +5,21 @@ from pathlib import Path
 from typing import Any
 
 from crcd.errors import CrcdError
-from crcd.methods import METHODS, method_parts, uses_maps
+from crcd.methods import method_parts, uses_maps
 from crcd.methods.cc import CCConfig
 from crcd.methods.crd import CRDConfig
 from crcd.methods.dist import DISTConfig
 from crcd.methods.dkd import DKDConfig
 from crcd.methods.itrd import ITRDConfig
 from crcd.methods.kd import KDConfig
+from crcd.methods.names import split_name
 from crcd.methods.pkt import PKTConfig
 from crcd.methods.rkd import RKDConfig
 from crcd.methods.sp import SPConfig
 from crcd.methods.srrl import SRRLConfig
 from crcd.methods.wttm import WTTMConfig
 from crcd.relation.config import RelationConfig
+from crcd.train.config_file import fill
 from crcd.train.options import ComputeOptions, DataOptions, OptimiserOptions, RunOptions, require
 
 
@@ -56,7 +58,8 @@ class TeachingOptions:
     student: str = "resnet8"
     """Small network."""
     methods: tuple[str, ...] = ("ce", "kd", "crcd+kd")
-    """Methods to train side by side, a student each: ce is a student without teacher, kd+crcd both methods at once."""
+    """Methods to train side by side, a student each: ce has no teacher, crcd+kd is both at once,
+    kd@kd.weight=1,kd.temperature=2 has other settings than the run's."""
     student_images: int | None = None
     """Labelled training images that the students see, class by class in proportion; None for all."""
     distill_until: int | None = None
@@ -100,24 +103,30 @@ class DistillConfig(TeachingOptions, TrainOptions):
     def __post_init__(self) -> None:
         TeachingOptions.__post_init__(self)
         TrainOptions.__post_init__(self)
+        for learner in self.methods:
+            self.method_settings(learner)
         if self.teacher_epochs is not None:
             advice = f"give more than the {self.warmup_epochs:g} of --warmup-epochs, or lower that"
             require(self.teacher_epochs > self.warmup_epochs, "teacher-epochs", self.teacher_epochs, advice)
         if self.teacher_weights is not None and self.teacher_epochs is not None:
             raise CrcdError("--teacher-weights and --teacher-epochs exclude each other: leave one out")
-        if self.teacher_views is not None and (name := next(filter(uses_maps, self.methods), None)):
+        if self.teacher_views is not None and (learner := next(filter(uses_maps, self.methods), "")):
             raise CrcdError(
-                f"method '{name}' needs the teacher's feature maps, which its cache does not hold: leave out "
+                f"method '{learner}' needs the teacher's feature maps, which its cache does not hold: leave out "
                 "--teacher-views, or that method"
             )
         advice = "without crops and flips there is one view of an image: give 1, or set --crop-padding or --flip"
         require(self.teacher_views in (None, 1) or self.augmented, "teacher-views", self.teacher_views, advice)
 
-    def method_config(self, name: str) -> Any:
-        """Settings of the method of this name, an instance of the class that the registry gives for it."""
-        config = getattr(self, name)
-        assert isinstance(config, METHODS[name][1])
-        return config
+    def method_settings(self, learner: str) -> dict[str, Any]:
+        """Settings of each method of a learner: the run's, but for what its name changes after @.
+
+        Raises:
+            CrcdError: the name is wrong, or a change is of no setting or no value for it.
+        """
+        _, changes = split_name(learner)
+        source = f"method '{learner}'"
+        return {part: fill(getattr(self, part), changes.get(part, {}), source) for part in method_parts(learner)}
 
     def for_teacher(self, out: Path | None) -> TrainConfig:
         """Settings of training this run's teacher from scratch, as a run of its own in the folder ``out``."""
