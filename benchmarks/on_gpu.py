@@ -82,7 +82,7 @@ def profile(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """The timed run. Its folder is resumed where it exists; the ledger line is that of results/ledger.py."""
-    from crcd.recipes import read_recipe
+    from crcd.recipes import with_recipe
     from crcd.relation.config import RelationConfig
     from crcd.train.config import DistillConfig
     from crcd.train.config_file import fill
@@ -97,8 +97,7 @@ def train(args: argparse.Namespace) -> None:
                     print(json.dumps({name: record[name] for name in SHOWN}), flush=True)
 
     folder: Path = args.run
-    path, settings = read_recipe("cifar100")
-    settings |= {
+    settings = {
         "data_dir": str(args.data_dir),
         "out": str(folder),
         "methods": args.methods,
@@ -108,7 +107,7 @@ def train(args: argparse.Namespace) -> None:
     }
     if (folder / "config.yaml").is_file():
         settings["resume"] = str(folder)
-    config = fill(DistillConfig(crcd=RelationConfig(negatives=16384)), settings, path)
+    config = fill(with_recipe(DistillConfig(crcd=RelationConfig(negatives=16384)), "cifar100"), settings, "on_gpu.py")
     began = time.monotonic()
     try:
         outcome = distill(config, Lines())

@@ -7,9 +7,8 @@ from crcd import __version__
 from crcd.data import dataset_names, default_recipe
 from crcd.methods import method_names
 from crcd.models import model_names
-from crcd.recipes import read_recipe, recipe_names
+from crcd.recipes import recipe_names, with_recipe
 from crcd.train.config import DistillConfig
-from crcd.train.config_file import fill
 
 
 def test_distill(crcd, tmp_path, weights, quick):
@@ -75,8 +74,7 @@ def test_list(crcd):
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_recipes_are_settings(name):
-    path, plain = read_recipe(name)
-    config = fill(DistillConfig(), plain, path)
+    config = with_recipe(DistillConfig(), name)
     assert {config.teacher, config.student} <= {*model_names(), "timm/resnet34", "timm/resnet18"}
     assert config.data in dataset_names()
 

@@ -57,6 +57,8 @@ def test_a_name_changes_settings_of_its_methods_alone():
         ({"methods": ("kd@kd.weight=[",)}, "method 'kd@kd.weight=\\[': setting 'weight' is '\\['"),
         ({"methods": ("kd@kd.weight=-1",)}, "kd.weight is -1.0: give a weight of 0 or more"),
         ({"student_images": 0}, "--student-images is 0"),
+        ({"teacher_lr": 0.0}, "--teacher-lr is 0.0"),
+        ({"distill_until": -1.0}, "--distill-until is -1.0"),
         ({"teacher_views": 0}, "--teacher-views is 0"),
         ({"teacher_cache": Path("c")}, "--teacher-cache is c: give --teacher-views too"),
         ({"teacher_views": 2, "crop_padding": 0, "flip": False}, "--teacher-views is 2: without crops and flips"),
@@ -78,6 +80,11 @@ def test_teacher_shares_all_settings_but_its_epochs_and_folder():
 
 def test_teacher_epochs_default_to_the_students():
     assert DistillConfig(epochs=7).for_teacher(None).epochs == 7
+    assert DistillConfig(lr=0.01).for_teacher(None).lr == 0.01
+
+
+def test_the_teacher_may_have_a_rate_of_its_own():
+    assert DistillConfig(lr=0.01, teacher_lr=0.05).for_teacher(None).lr == 0.05
 
 
 @pytest.mark.parametrize(

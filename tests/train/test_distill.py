@@ -13,6 +13,8 @@ from crcd.models import read_metadata
 from crcd.relation.config import RelationConfig
 from crcd.train.config_file import to_plain
 from crcd.train.distill import distill
+from crcd.train.material import Material
+from crcd.train.options import DataOptions
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder
 from crcd.train.stop import RunStopped
@@ -171,6 +173,12 @@ def test_students_without_teacher_have_a_pool_and_no_cache(quick, tmp_path):
     assert numbers(alone, "ce") != numbers(fresh, "ce")
     assert "cache" not in alone.summary["teacher"]
     assert not (tmp_path / "alone" / "teacher-cache").exists()
+
+
+def test_every_seed_holds_out_the_same_images():
+    options = DataOptions(holdout=0.25)
+    first, other = (Material.load(options, seed, torch.device("cpu")) for seed in (0, 1))
+    assert first.scored.digest() == other.scored.digest()
 
 
 def test_holdout_is_scored_and_seen_by_nobody(quick, tmp_path):

@@ -51,6 +51,8 @@ class TeachingOptions:
     """Its weights (.safetensors, .pt); None trains it first, in the folder teacher/ of the run."""
     teacher_epochs: int | None = None
     """Epochs of that training; None takes --epochs."""
+    teacher_lr: float | None = None
+    """Initial learning rate of that training; None takes --lr."""
     teacher_views: int | None = None
     """Fixed augmentations an image, the teacher's answers kept in float16; None draws new ones and asks each step."""
     teacher_cache: Path | None = None
@@ -62,17 +64,20 @@ class TeachingOptions:
     kd@kd.weight=1,kd.temperature=2 has other settings than the run's."""
     student_images: int | None = None
     """Labelled training images that the students see, class by class in proportion; None for all."""
-    distill_until: int | None = None
-    """Last epoch with distillation terms, cross-entropy alone afterwards; None for all epochs."""
+    distill_until: float | None = None
+    """Last epoch with distillation terms, cross-entropy alone afterwards; a share of all epochs where below 1, None for
+    all of them."""
 
     def __post_init__(self) -> None:
         require(len(self.methods) > 0, "methods", "empty", "name at least one, such as ce kd")
         for name in self.methods:
             method_parts(name)
         require(len(set(self.methods)) == len(self.methods), "methods", " ".join(self.methods), "name each one once")
-        for flag in ("teacher_epochs", "teacher_views", "student_images", "distill_until"):
+        for flag in ("teacher_epochs", "teacher_views", "student_images"):
             value = getattr(self, flag)
             require(value is None or value >= 1, flag.replace("_", "-"), value, "give 1 or more")
+        for flag, above_0 in (("teacher-lr", self.teacher_lr), ("distill-until", self.distill_until)):
+            require(above_0 is None or above_0 > 0, flag, above_0, "give a number above 0")
         needless = self.teacher_cache is not None and self.teacher_views is None
         advice = "give --teacher-views too, how many augmentations of each image it shall hold, or leave it out"
         require(not needless, "teacher-cache", self.teacher_cache, advice)
@@ -131,5 +136,10 @@ class DistillConfig(TeachingOptions, TrainOptions):
     def for_teacher(self, out: Path | None) -> TrainConfig:
         """Settings of training this run's teacher from scratch, as a run of its own in the folder ``out``."""
         shared = {f.name: getattr(self, f.name) for f in fields(TrainOptions)}
-        own = {"epochs": self.teacher_epochs or self.epochs, "out": out, "resume": None}
+        own = {
+            "epochs": self.teacher_epochs or self.epochs,
+            "lr": self.teacher_lr or self.lr,
+            "out": out,
+            "resume": None,
+        }
         return TrainConfig(model=self.teacher, **(shared | own))

@@ -37,7 +37,7 @@ class Loop:
         folder: where checkpoint and metrics are written.
         stop: asks the loop to stop early.
         reporter: is told what happens.
-        distill_until: last epoch with distillation terms; None for all.
+        distill_until: last epoch with distillation terms, or the share of the epochs with them; None for all.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Loop:
         folder: RunFolder,
         stop: StopSignal,
         reporter: Reporter,
-        distill_until: int | None = None,
+        distill_until: float | None = None,
     ) -> None:
         self.title = title
         self.config = config
@@ -95,7 +95,7 @@ class Loop:
             self.reporter.end()
 
     def _train_epoch(self) -> None:
-        weight = distillation_weight(self.distill_until, self.epoch)
+        weight = distillation_weight(self.distill_until, self.config.epochs, self.epoch)
         for inputs in self.train.inputs(self.epoch, self.step):
             rate = learning_rate(self.config, self.epoch, self.step, len(self.train))
             with self._watch.running():
