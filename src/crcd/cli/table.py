@@ -1,4 +1,4 @@
-"""What a run came to, as a table."""
+"""What a run or a comparison came to, as a table."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,18 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from crcd.compare.table import Table as Words
 from crcd.train.outcome import Outcome
+
+
+def grid(words: Words) -> Table:
+    """The table of a comparison, as wide as the terminal."""
+    table = Table(title=words.title, caption="\n".join(words.notes) or None, box=SIMPLE, padding=(0, 1, 0, 0))
+    for number, heading in enumerate(words.header):
+        table.add_column(heading, justify="right" if number else "left", overflow="fold")
+    for row in words.rows:
+        table.add_row(*row)
+    return table
 
 
 def show(outcome: Outcome, console: Console) -> None:

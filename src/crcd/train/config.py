@@ -51,6 +51,8 @@ class TeachingOptions:
     """Its weights (.safetensors, .pt); None trains it first, in the folder teacher/ of the run."""
     teacher_epochs: int | None = None
     """Epochs of that training; None takes --epochs."""
+    teacher_seed: int | None = None
+    """Seed of that training; None takes --seed."""
     teacher_lr: float | None = None
     """Initial learning rate of that training; None takes --lr."""
     teacher_views: int | None = None
@@ -139,6 +141,7 @@ class DistillConfig(TeachingOptions, TrainOptions):
         own = {
             "epochs": self.teacher_epochs or self.epochs,
             "lr": self.teacher_lr or self.lr,
+            "seed": self.seed if self.teacher_seed is None else self.teacher_seed,
             "out": out,
             "resume": None,
         }

@@ -11,7 +11,7 @@ from crcd.data import Images, Loader, subset
 from crcd.errors import CrcdError
 from crcd.evaluate.scorer import Scorer
 from crcd.methods import uses_maps
-from crcd.models import save_weights
+from crcd.models import save_weights, weights_digest
 from crcd.train.build import build_learners, build_model, load_model, metadata
 from crcd.train.config import DistillConfig
 from crcd.train.device import find_device
@@ -71,6 +71,7 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
     for learner in learners:
         save_weights(learner.viewer.model, folder.weights(learner.name), metadata(config.student, material))
     teacher_entry = {**model_entry(config.teacher, model, material), "top1": scorer.teacher_top1}
+    teacher_entry["weights"] = weights_digest(model.state_dict())
     if cache:
         teacher_entry["cache"] = cache
     training = _teacher_training(folder)

@@ -22,6 +22,18 @@ from crcd.train.stop import StopSignal
 from crcd.train.stopwatch import Stopwatch
 
 
+class LearnerFailed(CrcdError):  # noqa: N818 - named as RunStopped is
+    """A loss or weights of a learner are not finite.
+
+    Attributes:
+        learner: its name.
+    """
+
+    def __init__(self, learner: str, message: str) -> None:
+        super().__init__(message)
+        self.learner = learner
+
+
 class Loop:
     """Trains all learners on the same batches and augmentations with one teacher forward a batch.
 
@@ -150,10 +162,11 @@ class Loop:
 
     def _refuse(self, learner: Learner, parts: list[str]) -> None:
         if parts:
-            raise CrcdError(
+            raise LearnerFailed(
+                learner.name,
                 f"{' and '.join(parts)} of learner '{learner.name}' not finite in epoch {self.epoch + 1} by step "
                 f"{self.step}: try a lower --lr or longer --warmup-epochs; "
-                f"the last good state is {self.folder.checkpoint}"
+                f"the last good state is {self.folder.checkpoint}",
             )
 
     @property
