@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -103,13 +104,14 @@ class Comparison:
         Raises:
             RunStopped: a signal or the time budget stopped it; calling it again goes on.
         """
-        for seed in self.seeds:
-            for setup in self.setups:
-                measured = self.ledger.measured()
-                config = replace(setup.config, seed=seed)
-                missing = [m for m in setup.methods if Cell.of(config, m, self._digest(setup)) not in measured]
-                if missing:
-                    self._measure(setup, replace(config, methods=tuple(missing)), reporter)
+        for done, (seed, setup) in enumerate(product(self.seeds, self.setups), 1):
+            measured = self.ledger.measured()
+            config = replace(setup.config, seed=seed)
+            missing = [m for m in setup.methods if Cell.of(config, m, self._digest(setup)) not in measured]
+            if missing:
+                of = len(self.seeds) * len(self.setups)
+                reporter.note(f"{done} of {of}: {setup.label}, seed {seed}: {' '.join(missing)}")
+                self._measure(setup, replace(config, methods=tuple(missing)), reporter)
 
     def _measure(self, setup: Setup, config: DistillConfig, reporter: Reporter) -> None:
         try:

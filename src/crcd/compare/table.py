@@ -117,7 +117,9 @@ def _gains(found: Sequence[Column], baseline: str) -> Table:
     for method in _methods(found):
         if method != baseline:
             gains = [column.gain(method, baseline) for column in found]
-            rows.append([method, *(f"{gain} ({_interval(gain)})" if gain else "" for gain in gains)])
+            rows.append(
+                [method, *(f"{gain} ({_interval(gain)})".removesuffix(" ()") if gain else "" for gain in gains)]
+            )
     title = f"Paired difference to {baseline}, points (95 % interval of its mean)"
     return Table(title, ["", *(column.label for column in found)], rows)
 

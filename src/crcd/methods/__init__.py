@@ -6,20 +6,24 @@ from typing import Any
 from torch import Tensor
 
 from crcd.errors import CrcdError, unknown
+from crcd.methods.at import AT, ATConfig
 from crcd.methods.cc import CC, CCConfig
 from crcd.methods.combined import Combined
 from crcd.methods.crcd import CRCD
 from crcd.methods.crd import CRD, CRDConfig
 from crcd.methods.dist import DIST, DISTConfig
 from crcd.methods.dkd import DKD, DKDConfig
+from crcd.methods.fitnet import FitNet, FitNetConfig
 from crcd.methods.itrd import ITRD, ITRDConfig
 from crcd.methods.kd import KD, KDConfig
 from crcd.methods.method import Method
 from crcd.methods.names import split_name
+from crcd.methods.nst import NST, NSTConfig
 from crcd.methods.pkt import PKT, PKTConfig
 from crcd.methods.rkd import RKD, RKDConfig
 from crcd.methods.sp import SP, SPConfig
 from crcd.methods.srrl import SRRL, SRRLConfig
+from crcd.methods.vid import VID, VIDConfig
 from crcd.methods.wttm import WTTM, WTTMConfig
 from crcd.relation.config import RelationConfig
 from crcd.relation.view import View
@@ -29,6 +33,10 @@ METHODS: dict[str, tuple[type[Method], type[Any]]] = {
     "dkd": (DKD, DKDConfig),
     "dist": (DIST, DISTConfig),
     "wttm": (WTTM, WTTMConfig),
+    "fitnet": (FitNet, FitNetConfig),
+    "at": (AT, ATConfig),
+    "nst": (NST, NSTConfig),
+    "vid": (VID, VIDConfig),
     "sp": (SP, SPConfig),
     "cc": (CC, CCConfig),
     "rkd": (RKD, RKDConfig),

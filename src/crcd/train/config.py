@@ -6,17 +6,21 @@ from typing import Any
 
 from crcd.errors import CrcdError
 from crcd.methods import method_parts, uses_maps
+from crcd.methods.at import ATConfig
 from crcd.methods.cc import CCConfig
 from crcd.methods.crd import CRDConfig
 from crcd.methods.dist import DISTConfig
 from crcd.methods.dkd import DKDConfig
+from crcd.methods.fitnet import FitNetConfig
 from crcd.methods.itrd import ITRDConfig
 from crcd.methods.kd import KDConfig
 from crcd.methods.names import split_name
+from crcd.methods.nst import NSTConfig
 from crcd.methods.pkt import PKTConfig
 from crcd.methods.rkd import RKDConfig
 from crcd.methods.sp import SPConfig
 from crcd.methods.srrl import SRRLConfig
+from crcd.methods.vid import VIDConfig
 from crcd.methods.wttm import WTTMConfig
 from crcd.relation.config import RelationConfig
 from crcd.train.config_file import fill
@@ -98,6 +102,10 @@ class DistillConfig(TeachingOptions, TrainOptions):
     dkd: DKDConfig = field(default_factory=DKDConfig)
     dist: DISTConfig = field(default_factory=DISTConfig)
     wttm: WTTMConfig = field(default_factory=WTTMConfig)
+    fitnet: FitNetConfig = field(default_factory=FitNetConfig)
+    at: ATConfig = field(default_factory=ATConfig)
+    nst: NSTConfig = field(default_factory=NSTConfig)
+    vid: VIDConfig = field(default_factory=VIDConfig)
     sp: SPConfig = field(default_factory=SPConfig)
     cc: CCConfig = field(default_factory=CCConfig)
     rkd: RKDConfig = field(default_factory=RKDConfig)

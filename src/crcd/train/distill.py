@@ -127,7 +127,7 @@ def _trained_teacher(
         own_config = config.for_teacher(own.path)
         if not own.checkpoint.is_file():
             own.create(own_config)
-        model = train_classifier(own_config, material, own, stop, reporter)
+        model = train_classifier(own_config, replace(material, seed=own_config.seed), own, stop, reporter)
     save_weights(model, folder.weights("teacher"), metadata(config.teacher, material))
     return model
 
