@@ -58,21 +58,12 @@ class CompareConfig(CompareOptions, DistillConfig):
 
 def run(words: Sequence[str]) -> None:
     """Measure what is missing, then show the tables and write them beside the ledger."""
-    recipes = list(takewhile(lambda word: not word.startswith("-"), words))
-    flags = words[len(recipes) :]
     console = make_console()
-    configs = [_read(recipe, flags) for recipe in recipes] or [_read(None, flags)]
-    config = configs[0]
-    if not recipes:
-        if config.ledger is None:
-            raise CrcdError("crcd compare needs a recipe (see crcd list recipes), or --ledger to draw all of a ledger")
-        _show(_existing(config.ledger).entries, config, console, config.out)
+    config, comparison = plan(words)
+    if comparison is None:
+        assert config.ledger is not None
+        _show(Ledger(config.ledger).entries, config, console, config.out)
         return
-    setups = [Setup.of(_distill(own), recipe) for own, recipe in zip(configs, recipes, strict=True)]
-    folder = config.out or Path("runs") / "+".join(["compare", *(setup.slug for setup in setups)])[:120]
-    ledger = Ledger(config.ledger or folder / "ledger.jsonl")
-    seeds = range(config.seed, config.seed + config.seeds)
-    comparison = Comparison(setups, seeds, ledger, folder, config.budget)
     stopped: RunStopped | None = None
     if not config.draw:
         try:
@@ -81,12 +72,35 @@ def run(words: Sequence[str]) -> None:
             stopped = stop
     entries = comparison.entries()
     if entries:
-        _show(entries, config, console, folder)
+        _show(entries, config, console, comparison.folder)
     if stopped is not None:
         reason = str(stopped).split("; continue")[0]
         command = shlex.join(["crcd", "compare", *words])
         raise RunStopped(f"{reason}; continue with the same command: {command}", stopped.status)
     _complain_of_missing(comparison, entries)
+
+
+def plan(words: Sequence[str]) -> tuple[CompareConfig, Comparison | None]:
+    """Settings of the first recipe, and the comparison that the words ask for; None without a recipe.
+
+    Raises:
+        CrcdError: a mistake in the words, or neither a recipe nor an existing ledger is named.
+    """
+    recipes = list(takewhile(lambda word: not word.startswith("-"), words))
+    flags = words[len(recipes) :]
+    configs = [_read(recipe, flags) for recipe in recipes] or [_read(None, flags)]
+    config = configs[0]
+    if not recipes:
+        if config.ledger is None:
+            raise CrcdError("crcd compare needs a recipe (see crcd list recipes), or --ledger to draw all of a ledger")
+        if not config.ledger.is_file():
+            raise CrcdError(f"--ledger {config.ledger}: there is no such file; name a recipe to begin one")
+        return config, None
+    setups = [Setup.of(_distill(own), recipe) for own, recipe in zip(configs, recipes, strict=True)]
+    folder = config.out or Path("runs") / "+".join(["compare", *(setup.slug for setup in setups)])[:120]
+    ledger = Ledger(config.ledger or folder / "ledger.jsonl")
+    seeds = range(config.seed, config.seed + config.seeds)
+    return config, Comparison(setups, seeds, ledger, folder, config.budget)
 
 
 def _read(recipe: str | None, flags: Sequence[str]) -> CompareConfig:
@@ -101,12 +115,6 @@ def _read(recipe: str | None, flags: Sequence[str]) -> CompareConfig:
 
 def _distill(config: CompareConfig) -> DistillConfig:
     return DistillConfig(**{f.name: getattr(config, f.name) for f in fields(DistillConfig)})
-
-
-def _existing(ledger: Path) -> Ledger:
-    if not ledger.is_file():
-        raise CrcdError(f"--ledger {ledger}: there is no such file; name a recipe to begin one")
-    return Ledger(ledger)
 
 
 def _show(entries: Sequence[Entry], config: CompareConfig, console: Console, folder: Path | None) -> None:
