@@ -8,9 +8,11 @@ import yaml
 from safetensors.torch import load_file
 
 from crcd.errors import CrcdError
+from crcd.evaluate.compare import compare
 from crcd.methods import METHODS
-from crcd.models import read_metadata
+from crcd.models import Viewer, read_metadata
 from crcd.relation.config import RelationConfig
+from crcd.train.build import load_model
 from crcd.train.config_file import to_plain
 from crcd.train.distill import distill
 from crcd.train.material import Material
@@ -49,6 +51,20 @@ def test_run_folder(quick, tmp_path):
     assert (summary["student_images"], summary["scored_images"], summary["scored_on"]) == (100, 360, "test")
     assert {"commit", "device", "seconds", "seed", "epochs"} <= summary.keys()
     assert read_metadata(folder.weights("kd"))["model"] == "resnet8"
+
+
+def test_fidelity_and_calibration_are_those_of_the_weights_as_saved(quick, tmp_path):
+    config = quick(methods=("ce", "kd"), out=tmp_path / "run")
+    summary = distill(config).summary
+    material = Material.load(config, config.seed, torch.device("cpu"))
+    teacher, *students = (
+        Viewer(load_model("resnet8", tmp_path / "run" / f"{name}.safetensors", material))
+        for name in ("teacher", *summary["learners"])
+    )
+    of_teacher, scores = compare(teacher, students, material.score_loader().epoch(0), material.scored.labels)
+    assert summary["teacher"]["ece"] == pytest.approx(of_teacher["ece"], rel=1e-4)
+    for entry, score in zip(summary["learners"].values(), scores, strict=True):
+        assert {name: entry[name] for name in score} == pytest.approx(score, rel=1e-4)
 
 
 def test_learners_are_alone_in_their_numbers(quick, tmp_path):

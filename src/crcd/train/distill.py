@@ -9,6 +9,7 @@ from torch import nn
 
 from crcd.data import Images, Loader, subset
 from crcd.errors import CrcdError
+from crcd.evaluate.compare import compare
 from crcd.evaluate.scorer import Scorer
 from crcd.methods import uses_maps
 from crcd.models import save_weights, weights_digest
@@ -70,7 +71,9 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
     loop.run()
     for learner in learners:
         save_weights(learner.viewer.model, folder.weights(learner.name), metadata(config.student, material))
-    teacher_entry = {**model_entry(config.teacher, model, material), "top1": scorer.teacher_top1}
+    viewers = [learner.viewer for learner in learners]
+    teacher_scores, scores = compare(teacher.viewer, viewers, loader.epoch(0), material.scored.labels)
+    teacher_entry = {**model_entry(config.teacher, model, material), "top1": scorer.teacher_top1, **teacher_scores}
     teacher_entry["weights"] = weights_digest(model.state_dict())
     if cache:
         teacher_entry["cache"] = cache
@@ -81,8 +84,11 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
         "student_images": len(images),
         "teacher": teacher_entry,
         "learners": {
-            learner.name: learner_entry(config.student, learner.viewer.model, learner.name, loop.history, material)
-            for learner in learners
+            learner.name: {
+                **learner_entry(config.student, learner.viewer.model, learner.name, loop.history, material),
+                **score,
+            }
+            for learner, score in zip(learners, scores, strict=True)
         },
         "step_seconds": loop.step_seconds,
         "seconds": round(loop.seconds + cache.get("seconds", 0.0) + (training["seconds"] if training else 0.0), 3),
