@@ -110,8 +110,8 @@ class ReviewKD(Method):
     in a buffer while the method trains.
 
     Source: Chen, Liu, Zhao and Jia, CVPR 2021, arXiv 2104.09044, "Distilling knowledge via knowledge review", in the
-    form of the authors' code for CIFAR-100. Departure: of a stage of the teacher that code takes what comes before its
-    last activation, here it is the stage's output.
+    form of the authors' code for CIFAR-100. Departure: of a stage of the teacher that code takes the map before its
+    last activation (of a WRN stage, its output after the next BatchNorm), here it is the stage's output.
     """
 
     uses_maps = True
