@@ -7,6 +7,7 @@ from torch import Tensor
 
 from crcd.errors import CrcdError, unknown
 from crcd.methods.at import AT, ATConfig
+from crcd.methods.catkd import CATKD, CATKDConfig
 from crcd.methods.cc import CC, CCConfig
 from crcd.methods.combined import Combined
 from crcd.methods.crcd import CRCD
@@ -20,6 +21,7 @@ from crcd.methods.method import Method
 from crcd.methods.names import split_name
 from crcd.methods.nst import NST, NSTConfig
 from crcd.methods.pkt import PKT, PKTConfig
+from crcd.methods.reviewkd import ReviewKD, ReviewKDConfig
 from crcd.methods.rkd import RKD, RKDConfig
 from crcd.methods.sp import SP, SPConfig
 from crcd.methods.srrl import SRRL, SRRLConfig
@@ -37,6 +39,8 @@ METHODS: dict[str, tuple[type[Method], type[Any]]] = {
     "at": (AT, ATConfig),
     "nst": (NST, NSTConfig),
     "vid": (VID, VIDConfig),
+    "reviewkd": (ReviewKD, ReviewKDConfig),
+    "catkd": (CATKD, CATKDConfig),
     "sp": (SP, SPConfig),
     "cc": (CC, CCConfig),
     "rkd": (RKD, RKDConfig),

@@ -7,6 +7,7 @@ from typing import Any
 from crcd.errors import CrcdError
 from crcd.methods import method_parts, uses_maps
 from crcd.methods.at import ATConfig
+from crcd.methods.catkd import CATKDConfig
 from crcd.methods.cc import CCConfig
 from crcd.methods.crd import CRDConfig
 from crcd.methods.dist import DISTConfig
@@ -17,6 +18,7 @@ from crcd.methods.kd import KDConfig
 from crcd.methods.names import split_name
 from crcd.methods.nst import NSTConfig
 from crcd.methods.pkt import PKTConfig
+from crcd.methods.reviewkd import ReviewKDConfig
 from crcd.methods.rkd import RKDConfig
 from crcd.methods.sp import SPConfig
 from crcd.methods.srrl import SRRLConfig
@@ -106,6 +108,8 @@ class DistillConfig(TeachingOptions, TrainOptions):
     at: ATConfig = field(default_factory=ATConfig)
     nst: NSTConfig = field(default_factory=NSTConfig)
     vid: VIDConfig = field(default_factory=VIDConfig)
+    reviewkd: ReviewKDConfig = field(default_factory=ReviewKDConfig)
+    catkd: CATKDConfig = field(default_factory=CATKDConfig)
     sp: SPConfig = field(default_factory=SPConfig)
     cc: CCConfig = field(default_factory=CCConfig)
     rkd: RKDConfig = field(default_factory=RKDConfig)
