@@ -11,6 +11,7 @@ from crcd.data.batch import Batch
 from crcd.errors import CrcdError
 from crcd.methods.method import Method
 from crcd.methods.stages import paired_stages
+from crcd.methods.warm_up import WarmUp
 from crcd.relation.view import View
 
 MAX_WIDTH = 512
@@ -106,8 +107,7 @@ class ReviewKD(Method):
 
     Levels are the pairs of stages (``paired_stages``) and the penultimate features as maps of 1x1; fusions run from the
     latter towards the image. All fused maps have the width of the student's feature, at most 512. In epoch e, from 0,
-    w = weight * min(1, e / warm_up_epochs). An epoch is as many steps as the training set has whole batches, counted
-    in a buffer while the method trains.
+    w = weight * min(1, e / warm_up_epochs): the first epoch has none.
 
     Source: Chen, Liu, Zhao and Jia, CVPR 2021, arXiv 2104.09044, "Distilling knowledge via knowledge review", in the
     form of the authors' code for CIFAR-100. Departure: of a stage of the teacher that code takes the map before its
@@ -115,7 +115,6 @@ class ReviewKD(Method):
     """
 
     uses_maps = True
-    step: Tensor
 
     def __init__(self, config: ReviewKDConfig, dims: list[tuple[int, int]], num_samples: int) -> None:
         """Make one fusion for each level.
@@ -127,11 +126,10 @@ class ReviewKD(Method):
         """
         super().__init__()
         self.config = config
-        self.num_samples = num_samples
         width = min(MAX_WIDTH, dims[-1][0])
         self.fusions = nn.ModuleList(Fusion(d_s, width, d_t, deepest=False) for d_s, d_t in dims[:-1])
         self.fusions.append(Fusion(dims[-1][0], width, dims[-1][1], deepest=True))
-        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        self.warm_up = WarmUp(config.warm_up_epochs, num_samples, first=0)
 
     @classmethod
     def build(cls, config: ReviewKDConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
@@ -144,13 +142,5 @@ class ReviewKD(Method):
         for fusion, (student_map, teacher_map) in zip(reversed(self.fusions), reversed(pairs), strict=True):
             compared, fused = fusion(student_map, fused, teacher_map.shape[2:])
             losses.append(hcl_loss(compared, teacher_map))
-        loss = self._weight(len(batch.target)) * torch.stack(losses).sum()
+        loss = self.config.weight * self.warm_up(len(batch.target)) * torch.stack(losses).sum()
         return {"loss": loss, "reviewkd": loss.detach()}
-
-    def _weight(self, batch_size: int) -> Tensor:
-        epoch = self.step // max(1, self.num_samples // batch_size)
-        warm_up = self.config.warm_up_epochs
-        share = (epoch / warm_up).clamp(max=1) if warm_up > 0 else torch.ones_like(epoch)
-        if self.training:
-            self.step.add_(1)
-        return self.config.weight * share
