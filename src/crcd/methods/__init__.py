@@ -17,6 +17,7 @@ from crcd.methods.dkd import DKD, DKDConfig
 from crcd.methods.fitnet import FitNet, FitNetConfig
 from crcd.methods.itrd import ITRD, ITRDConfig
 from crcd.methods.kd import KD, KDConfig
+from crcd.methods.luminet import LumiNet, LumiNetConfig
 from crcd.methods.method import Method
 from crcd.methods.names import split_name
 from crcd.methods.nst import NST, NSTConfig
@@ -35,6 +36,7 @@ METHODS: dict[str, tuple[type[Method], type[Any]]] = {
     "dkd": (DKD, DKDConfig),
     "dist": (DIST, DISTConfig),
     "wttm": (WTTM, WTTMConfig),
+    "luminet": (LumiNet, LumiNetConfig),
     "fitnet": (FitNet, FitNetConfig),
     "at": (AT, ATConfig),
     "nst": (NST, NSTConfig),

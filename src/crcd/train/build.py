@@ -1,5 +1,6 @@
 """Making networks and learners ready to train."""
 
+import math
 from pathlib import Path
 
 import torch
@@ -77,7 +78,7 @@ def build_learners(config: DistillConfig, material: Material, images: Images, te
         with stream.active():
             model = build_model(config.student, material)
             viewer = Viewer(model, stage_names(model) if uses_maps(name) else ())
-            example = torch.zeros(2, *images.shape)
+            example = torch.linspace(-1, 1, 2 * math.prod(images.shape)).view(2, *images.shape)
             with torch.no_grad():
                 views = viewer.eval()(example), teacher.viewer(example.to(material.device))
             method = build_method(config.method_settings(name), *views, images.labels)
