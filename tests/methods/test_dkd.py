@@ -90,5 +90,5 @@ def test_both_weights_grow_epoch_by_epoch():
     [("alpha", -1.0, "0 or more"), ("beta", math.nan, "0 or more"), ("temperature", 0.0, "above 0")],
 )
 def test_bad_settings(setting, value, said):
-    with pytest.raises(CrcdError, match=rf"dkd\.{setting} is {value}: give .* {said}"):
+    with pytest.raises(CrcdError, match=rf"dkd\.{setting} is {value}: give .*{said}"):
         DKDConfig(**{setting: value})
