@@ -223,5 +223,10 @@ def test_tiny_imagenet_subset():
     if not (ROOT / "tiny-imagenet").is_dir():
         pytest.skip("the Tiny ImageNet subset is not under .data/")
     root = next(path.parent for path in (ROOT / "tiny-imagenet").rglob("train"))
-    data = load_dataset("folder", root, image_size=64)
+    data = load_dataset("tiny-imagenet", root)
     assert (len(data.train), len(data.test), data.num_classes) == (20_000, 5_000, 200)
+    assert torch.bincount(data.train.labels).tolist() == [100] * 200
+    pixels = data.train.fetch(torch.arange(0, 20_000, 10)).double() / 255
+    assert pixels.mean((0, 2, 3)).tolist() == pytest.approx(data.mean, abs=0.01)
+    assert pixels.std((0, 2, 3)).tolist() == pytest.approx(data.std, abs=0.01)
+    assert load_dataset("folder", root, image_size=32).train.labels.equal(data.train.labels)

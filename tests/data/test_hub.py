@@ -32,7 +32,7 @@ def make_hub(folder, splits, **changed):
     features = datasets.Features({**kinds, **changed})
     for split, labels in splits.items():
         rows = datasets.Dataset.from_dict(columns(labels), features=features)
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         rows.to_parquet(folder / f"{split}-00000-of-00001.parquet")
     return f"hf/{folder}"
 
@@ -48,7 +48,9 @@ def test_columns_are_found_by_type(tmp_path):
     pixels = data.train.fetch(torch.arange(6))
     assert pixels[:, 0, 0, 0].tolist() == pytest.approx([25 * label + 5 for label in TRAIN], abs=2)
     assert data.mean == pytest.approx((pixels.double() / 255).mean((0, 2, 3)).tolist())
-    assert data.std == pytest.approx((pixels.double() / 255).std((0, 2, 3), correction=0).tolist())
+    deviation = (pixels.double() / 255).std((0, 2, 3), correction=0)
+    assert deviation[2] < 1 / 255
+    assert data.std == pytest.approx(deviation.clamp(min=1 / 255).tolist())
     assert default_recipe(data.name) == "folder"
 
 
@@ -67,10 +69,8 @@ def test_too_big_for_memory_gives_the_same_batches(tmp_path, monkeypatch, worker
         assert isinstance(data.train, TensorImages) == (budget > 0)
         statistics.add((data.mean, data.std))
         kept = data.train.take(torch.tensor([5, 3, 1]))
-        loader = Loader(
-            kept, 3, augment=None, mean=data.mean, std=data.std, device=torch.device("cpu"), seed=0, train=True,
-            workers=workers,
-        )  # fmt: skip
+        settings = {"augment": None, "mean": data.mean, "std": data.std, "device": torch.device("cpu"), "seed": 0}
+        loader = Loader(kept, 3, train=True, workers=workers, **settings)
         found.append(next(loader.epoch(1)))
     assert len(statistics) == 1
     assert torch.equal(found[0].image, found[1].image)
@@ -120,3 +120,13 @@ def test_library_is_absent(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", absent)
     with pytest.raises(CrcdError, match=r'hf/mnist needs the package datasets: pip install "crcd\[hub\]"'):
         load_dataset("hf/mnist", None)
+
+
+def test_configuration_is_named_after_a_colon(tmp_path):
+    make_hub(tmp_path / "set/a", {"train": TRAIN, "test": [0]})
+    make_hub(tmp_path / "set/b", {"train": TRAIN, "test": [1]})
+    configurations = "".join(f"- config_name: {name}\n  data_dir: {name}\n" for name in "ab")
+    (tmp_path / "set/README.md").write_text(f"---\nconfigs:\n{configurations}---\n")
+    with pytest.raises(CrcdError, match=r"Config name is missing.*\['a', 'b'\]"):
+        load_dataset(f"hf/{tmp_path}/set", tmp_path / "cache")
+    assert load_dataset(f"hf/{tmp_path}/set:b", tmp_path / "cache").test.labels.tolist() == [1]

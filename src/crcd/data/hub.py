@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from crcd.data.dataset import DataSet, Images, Statistics, check_labels
+from crcd.data.decode import CorruptImageError
 from crcd.data.encoded import EncodedImages, files_digest, load_encoded
 from crcd.errors import CrcdError
 
@@ -37,6 +38,8 @@ class HubImages(EncodedImages):
 
     def file(self, i: int) -> Path | BytesIO:
         image = self.rows[int(self.numbers[i])][self.column]
+        if image is None:
+            raise CorruptImageError(f"{self.name(i)} has no image; mend it, or pass --skip-corrupt")
         return Path(image["path"]) if image["bytes"] is None else BytesIO(image["bytes"])
 
     def name(self, i: int) -> str:
@@ -54,7 +57,8 @@ def hub(name: str, cache: Path | None, image_size: int | None, *, skip_corrupt: 
     """Images of any size and mode as RGB squares of ``image_size`` (64).
 
     Args:
-        name: of the data set on the hub, or a folder, as ``datasets.load_dataset`` takes it.
+        name: of the data set on the hub, or a folder, as ``datasets.load_dataset`` takes it; where it has several
+            configurations, NAME:CONFIGURATION.
         cache: where downloaded data sets lie; None for the library's own place.
         image_size: side of the squares.
         skip_corrupt: leave out images that can't be decoded.
@@ -75,10 +79,11 @@ def hub_parts(name: str, cache: Path | None, size: int) -> tuple[HubImages, HubI
         from huggingface_hub.errors import HfHubHTTPError
     except ImportError as error:
         raise CrcdError(f'{PREFIX}{name} needs the package datasets: pip install "crcd[hub]"') from error
+    path, _, configuration = (name, "", "") if Path(name).exists() else name.partition(":")
     try:
-        splits = datasets.load_dataset(name, cache_dir=None if cache is None else str(cache))
+        splits = datasets.load_dataset(path, configuration or None, cache_dir=None if cache is None else str(cache))
     except (datasets.exceptions.DatasetsError, HfHubHTTPError, OSError, ValueError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise CrcdError(
             f"{PREFIX}{name} could not be loaded ({reason}): give the name of a data set of "
             "huggingface.co/datasets, or a folder"
@@ -112,10 +117,10 @@ def hub_parts(name: str, cache: Path | None, size: int) -> tuple[HubImages, HubI
 
 
 def _statistics(images: Images) -> Statistics:
-    """Mean and standard deviation of the pixels, by channel."""
+    """Mean and standard deviation of the pixels, by channel; no deviation is less than one of 255 levels."""
     moments = []
     for i in torch.linspace(0, len(images) - 1, min(len(images), STATISTICS_IMAGES)).long():
         pixels_1CHW = images.fetch(i[None]).double() / 255
         moments.append(torch.stack([pixels_1CHW.mean((0, 2, 3)), pixels_1CHW.square().mean((0, 2, 3))]))
     mean_C, square_C = torch.stack(moments).mean(0)
-    return tuple(mean_C.tolist()), tuple((square_C - mean_C.square()).clamp(min=0).sqrt().tolist())
+    return tuple(mean_C.tolist()), tuple((square_C - mean_C.square()).clamp(min=255**-2).sqrt().tolist())

@@ -43,8 +43,7 @@ def unpack(root: Path) -> None:
     for part in ("train", "val"):
         if (root / part).is_dir():
             continue
-        needed = [ARCHIVES[part], *([] if (root / META_FILE).is_file() else [ARCHIVES["devkit"]])]
-        absent = [file for file in needed if not (root / file).is_file()]
+        absent = [file for file, _ in needed_archives(root, part) if not (root / file).is_file()]
         if absent:
             raise CrcdError(f"imagenet: {root} has neither {part}/WNID/* nor {' and '.join(absent)}: {WHERE_TO_GET}")
         log.warning("checking and unpacking %s in %s: this takes a while", ARCHIVES[part], root)
@@ -53,6 +52,11 @@ def unpack(root: Path) -> None:
         except (RuntimeError, OSError, EOFError, tarfile.TarError, LookupError, ValueError) as error:
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise CrcdError(f"imagenet: {part} could not be unpacked in {root} ({reason}): {WHERE_TO_GET}") from error
+
+
+def needed_archives(root: Path, part: str) -> list[tuple[str, str]]:
+    """Name and published md5 of the archives from which a part is unpacked."""
+    return [ARCHIVE_META[part], *([] if (root / META_FILE).is_file() else [ARCHIVE_META["devkit"]])]
 
 
 def imagenet_parts(root: Path) -> tuple[Part, Part]:

@@ -13,7 +13,7 @@ class DataOptions:
     """Images and how they are fed."""
 
     data: str = "digits"
-    """Data set: a name of `crcd list data` (`folder`: train/CLASS/*, val/CLASS/* of --data-dir), or hf/NAME of the hub."""
+    """Data set: name of `crcd list data` (`folder`: train/CLASS/*, val/CLASS/* of --data-dir) or hf/NAME of the hub."""
     data_dir: Path | None = None
     """Where the data set lies; digits and hf/NAME need none."""
     download: bool = False
