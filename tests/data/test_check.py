@@ -84,7 +84,8 @@ def test_classes_that_differ(photographs):
     assert report.lines[0] == "train: 6 images of 3 classes, 0 (empty) to 3 (cat) each"
     assert report.faults == [
         f"{photographs}/train: no image of empty: each class needs a folder with images",
-        f"{photographs}: train and val have different classes (dog, empty, hound): give both the same class folders",
+        f"{photographs}/train and {photographs}/val have different classes (dog, empty, hound): "
+        "give both the same class folders",
     ]
     shutil.rmtree(photographs / "val")
     (fault,) = check("folder", photographs).faults

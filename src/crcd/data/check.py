@@ -10,7 +10,6 @@ from statistics import median
 from typing import NamedTuple
 
 import torch
-from torchvision.datasets.utils import check_integrity
 
 from crcd.data.dataset import Images
 from crcd.data.decode import CorruptImageError, open_rgb
@@ -18,6 +17,7 @@ from crcd.data.encoded import EncodedImages, in_threads
 from crcd.data.folder import faults, folder_parts
 from crcd.data.hub import PREFIX, hub_parts
 from crcd.data.imagenet import WHERE_TO_GET, imagenet_parts, needed_archives
+from crcd.data.official import first_fault
 from crcd.data.registry import default_recipe, load_dataset
 from crcd.data.tiny_imagenet import is_original, tiny_imagenet_parts
 from crcd.errors import CrcdError
@@ -133,10 +133,8 @@ def _packed(root: Path) -> list[str]:
     """
     packed = [part for part in ("train", "val") if not (root / part).is_dir()]
     for part in packed:
-        for file, md5 in needed_archives(root, part):
-            if not check_integrity(root / file, md5):
-                state = "has another hash than the published one" if (root / file).is_file() else "is missing"
-                raise CrcdError(f"{root}: {part} is not unpacked, and {file} {state}: {WHERE_TO_GET}")
+        if fault := first_fault(root, needed_archives(root, part)):
+            raise CrcdError(f"{root}: {part} is not unpacked, and {fault}: {WHERE_TO_GET}")
     return [f"{part}: its archive is as published; crcd data fetch imagenet unpacks it" for part in packed]
 
 

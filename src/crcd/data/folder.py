@@ -1,6 +1,5 @@
 """A folder of photographs: root/train/CLASS/* and root/val/CLASS/*."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,12 +79,11 @@ def faults(parts: tuple[Part, Part]) -> list[str]:
         full = {label for _, label in part.samples}
         empty = [name for number, name in enumerate(part.classes) if number not in full]
         if empty:
-            found.append(f"{part.where}: no image of {_few(empty)}: each class needs a folder with images")
+            found.append(f"{part.where}: no image of {few(empty)}: each class needs a folder with images")
     if set(train.classes) != set(test.classes):
         differ = sorted(set(train.classes) ^ set(test.classes))
         found.append(
-            f"{os.path.commonpath([train.where, test.where])}: {train.where.name} and {test.where.name} have "
-            f"different classes ({_few(differ)}): give both the same class folders"
+            f"{train.where} and {test.where} have different classes ({few(differ)}): give both the same class folders"
         )
     elif len(train.classes) == 1:
         found.append(f"{train.where}: there is one class only ({train.classes[0]}): a classifier needs two or more")
@@ -113,5 +111,6 @@ def from_parts(
     return DataSet(name, train, test, class_names, *statistics)
 
 
-def _few(names: Sequence[str]) -> str:
+def few(names: Sequence[str]) -> str:
+    """The first five names, and how many more there are."""
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")

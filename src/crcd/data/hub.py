@@ -103,7 +103,8 @@ def hub_parts(name: str, cache: Path | None, size: int) -> tuple[HubImages, HubI
     for split in ("train", *TEST_SPLITS):
         if split in splits and len(found) < 2:
             rows = splits[split].cast_column(image, datasets.Image(decode=False))
-            labels = torch.tensor(rows.select_columns([label])[:][label], dtype=torch.int64)
+            known = [-1 if number is None else number for number in rows.select_columns([label])[:][label]]
+            labels = torch.tensor(known, dtype=torch.int64)
             if split == "train":
                 check_labels(labels, features[label].num_classes, f"{PREFIX}{name}, training images")
             if not found or (labels >= 0).all():

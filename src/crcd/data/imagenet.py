@@ -54,7 +54,7 @@ def unpack(root: Path) -> None:
             raise CrcdError(f"imagenet: {part} could not be unpacked in {root} ({reason}): {WHERE_TO_GET}") from error
 
 
-def needed_archives(root: Path, part: str) -> list[tuple[str, str]]:
+def needed_archives(root: Path, part: str) -> list[tuple[str, str | None]]:
     """Name and published md5 of the archives from which a part is unpacked."""
     return [ARCHIVE_META[part], *([] if (root / META_FILE).is_file() else [ARCHIVE_META["devkit"]])]
 
@@ -76,10 +76,10 @@ def imagenet_parts(root: Path) -> tuple[Part, Part]:
 
 
 def _synonyms(root: Path) -> dict[str, str]:
-    """Words of each WNID, from the devkit if it is there."""
+    """Words of each WNID, from torchvision's extract of the devkit, which is made here if it can be."""
     try:
         if not (root / META_FILE).is_file():
-            if not (root / ARCHIVES["devkit"]).is_file():
+            if not (root / ARCHIVES["devkit"]).is_file() or not os.access(root, os.W_OK):
                 return {}
             parse_devkit_archive(root)
         return {wnid: ", ".join(words) for wnid, words in load_meta_file(root)[0].items()}

@@ -49,17 +49,19 @@ def read_official(
                 f"{name} could not be downloaded into {root} ({reason}): put its files in {folder}; if some are there, "
                 "remove those that are damaged"
             ) from error
+        reason = first_fault(folder, hashes) or "they can't be read"
         raise CrcdError(
-            f"{name} is not in {folder}, or its files are damaged ({_fault(folder, hashes)}): fetch it with --download "
-            f"or crcd data fetch, or name the folder that holds {base_folder} with --data-dir"
+            f"{name} is not in {folder}, or its files are damaged ({reason}): fetch it with --download or "
+            f"crcd data fetch, or name the folder that holds {base_folder} with --data-dir"
         ) from error
 
 
-def _fault(folder: Path, hashes: Sequence[tuple[str, str | None]]) -> str:
+def first_fault(folder: Path, hashes: Sequence[tuple[str, str | None]]) -> str | None:
+    """The first file that is missing or has another md5; None if there is none."""
     for file, md5 in hashes:
         if not check_integrity(folder / file, md5):
             return f"{file} {'has another hash than the published one' if (folder / file).is_file() else 'is missing'}"
-    return "they can't be read"
+    return None
 
 
 def tensor_images(image_NCHW: Tensor, labels: Tensor, size: int | None, where: str) -> TensorImages:

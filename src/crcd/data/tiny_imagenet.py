@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from torchvision.datasets.utils import download_url
 
 from crcd.data.dataset import DataSet
-from crcd.data.folder import Part, from_parts, list_part
+from crcd.data.folder import Part, few, from_parts, list_part
 from crcd.data.wordnet import class_names
 from crcd.errors import CrcdError
 
@@ -62,11 +62,9 @@ def tiny_imagenet_parts(root: Path) -> tuple[Part, Part]:
             f"the folder that holds {BASE_FOLDER} with --data-dir"
         )
     train = list_part(base / "train")
-    listed = _lines(base / "wnids.txt") if (base / "wnids.txt").is_file() else list(train.classes)
-    if set(listed) != set(train.classes):
-        raise CrcdError(
-            f"{base}: wnids.txt has {len(listed)} classes, train has {len(train.classes)}: unpack {ARCHIVE} again"
-        )
+    listed = _lines(base / "wnids.txt") if (base / "wnids.txt").is_file() else train.classes
+    if differ := sorted(set(listed) ^ set(train.classes)):
+        raise CrcdError(f"{base}: wnids.txt and train have different classes ({few(differ)}): unpack {ARCHIVE} again")
     return train, _annotated(base, train.classes) if is_original(root) else list_part(base / "val")
 
 
