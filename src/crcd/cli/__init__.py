@@ -13,6 +13,7 @@ COMMANDS = {
     "compare": ("compare", "methods over seeds and pairs of networks, in tables with their spreads"),
     "train": ("train", "train one classifier from scratch"),
     "evaluate": ("evaluate", "score weights on a data set"),
+    "probe": ("probe", "classify other images by the features of trained networks"),
     "data": ("data", "fetch and check data sets"),
     "list": ("names", "names of models, methods, data sets and recipes"),
 }

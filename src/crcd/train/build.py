@@ -52,7 +52,7 @@ def load_model(name: str, weights: Path, material: Material) -> nn.Module:
 
 
 def metadata(name: str, material: Material) -> dict[str, str]:
-    """What the weights of a network carry along, enough to build and score it."""
+    """What the weights of a network carry along, enough to build it and to feed it images as in its training."""
     channels, height, _ = material.train.shape
     return {
         "model": name,
@@ -60,6 +60,8 @@ def metadata(name: str, material: Material) -> dict[str, str]:
         "num_classes": str(material.data.num_classes),
         "in_channels": str(channels),
         "image_size": str(height),
+        "mean": " ".join(map(str, material.data.mean)),
+        "std": " ".join(map(str, material.data.std)),
     }
 
 
