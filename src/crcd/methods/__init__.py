@@ -12,6 +12,7 @@ from crcd.methods.crcd import CRCD, CRCDConfig
 from crcd.methods.crd import CRD, CRDConfig
 from crcd.methods.dist import DIST, DISTConfig
 from crcd.methods.dkd import DKD, DKDConfig
+from crcd.methods.fsp import FSP, FSPConfig
 from crcd.methods.itrd import ITRD, ITRDConfig
 from crcd.methods.kd import KD, KDConfig
 from crcd.methods.method import Method
@@ -32,6 +33,7 @@ METHODS: dict[str, tuple[type[Method], type[Any]]] = {
     "rkd": (RKD, RKDConfig),
     "pkt": (PKT, PKTConfig),
     "srrl": (SRRL, SRRLConfig),
+    "fsp": (FSP, FSPConfig),
     "itrd": (ITRD, ITRDConfig),
     "crd": (CRD, CRDConfig),
     "crcd": (CRCD, CRCDConfig),

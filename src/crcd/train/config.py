@@ -11,6 +11,7 @@ from crcd.methods.crcd import CRCDConfig
 from crcd.methods.crd import CRDConfig
 from crcd.methods.dist import DISTConfig
 from crcd.methods.dkd import DKDConfig
+from crcd.methods.fsp import FSPConfig
 from crcd.methods.itrd import ITRDConfig
 from crcd.methods.kd import KDConfig
 from crcd.methods.pkt import PKTConfig
@@ -93,6 +94,7 @@ class DistillConfig(TeachingOptions, TrainOptions):
     rkd: RKDConfig = field(default_factory=RKDConfig)
     pkt: PKTConfig = field(default_factory=PKTConfig)
     srrl: SRRLConfig = field(default_factory=SRRLConfig)
+    fsp: FSPConfig = field(default_factory=FSPConfig)
     itrd: ITRDConfig = field(default_factory=ITRDConfig)
     crd: CRDConfig = field(default_factory=CRDConfig)
     crcd: CRCDConfig = field(default_factory=CRCDConfig)
