@@ -12,6 +12,7 @@ from crcd.data import Batch
 from crcd.errors import CrcdError
 from crcd.methods.combined import Combined
 from crcd.methods.fsp import FSP, FSPConfig
+from crcd.methods.ft import FTConfig
 from crcd.methods.kd import KD, KDConfig
 from crcd.methods.two_stage import TwoStage, TwoStageConfig
 from crcd.models import Viewer, create_model, stage_names
@@ -176,16 +177,18 @@ def test_stages_of_several_methods_come_in_their_order(batch, view):
 
 
 def test_a_run_of_learners_with_and_without(quick, tmp_path):
-    outcome = distill(quick(methods=("ce", "fsp", "fsp+kd"), fsp=FSPConfig(2), epochs=1, out=tmp_path / "run"))
+    stages = {"fsp": FSPConfig(2), "ft": FTConfig(1)}
+    outcome = distill(quick(methods=("ce", "fsp", "ft+kd"), epochs=1, out=tmp_path / "run", **stages))
     learners, first = outcome.summary["learners"], outcome.folder / "first-stage"
-    assert learners["fsp"]["first_stage"]["epochs"] == learners["fsp+kd"]["first_stage"]["epochs"] == 2
+    assert learners["fsp"]["first_stage"]["epochs"] == 2
+    assert learners["ft+kd"]["first_stage"]["epochs"] == 1
     assert "first_stage" not in learners["ce"]
     lines = [json.loads(line) for line in (first / "fsp" / "metrics.jsonl").read_text().splitlines()]
     assert [(line["epoch"], line["learner"], line["lr"]) for line in lines] == [(1, "fsp", 0.05), (2, "fsp", 0.05)]
     assert lines[0].keys() >= {"loss", "fsp", "top1", "agreement"}
     assert not lines[0].keys() & {"ce", "kd"}
-    assert (first / "fsp+kd" / "fsp" / "checkpoint.pt").is_file()
-    costs = sum(learners[name]["first_stage"]["seconds"] for name in ("fsp", "fsp+kd"))
+    assert (first / "ft+kd" / "ft" / "checkpoint.pt").is_file()
+    costs = sum(learners[name]["first_stage"]["seconds"] for name in ("fsp", "ft+kd"))
     assert outcome.summary["seconds"] > costs > 0
     plain = distill(quick(methods=("ce",), epochs=1, out=tmp_path / "plain"))
     weights, wanted = (load_file(folder / "ce.safetensors") for folder in (outcome.folder, plain.folder))

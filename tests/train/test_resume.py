@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 from crcd.errors import CrcdError
 from crcd.methods.crcd import CRCDConfig
 from crcd.methods.fsp import FSPConfig
+from crcd.methods.ft import FTConfig
 from crcd.train.distill import distill
 from crcd.train.reporter import Reporter
 from crcd.train.stop import RunStopped
@@ -105,7 +106,7 @@ def test_a_finished_run_stays_as_it_is(settings, uninterrupted):
 @pytest.fixture(scope="module")
 def in_stages(quick):
     """3 steps an epoch: 6 steps of a first stage, 6 of another, 6 of all learners together."""
-    return quick(methods=("ce", "fsp", "fsp+kd"), fsp=FSPConfig(2), epochs=2)
+    return quick(methods=("ce", "fsp", "ft+kd"), fsp=FSPConfig(2), ft=FTConfig(2), epochs=2)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from crcd.methods.crd import CRDConfig
 from crcd.methods.dist import DISTConfig
 from crcd.methods.dkd import DKDConfig
 from crcd.methods.fsp import FSPConfig
+from crcd.methods.ft import FTConfig
 from crcd.methods.itrd import ITRDConfig
 from crcd.methods.kd import KDConfig
 from crcd.methods.pkt import PKTConfig
@@ -95,6 +96,7 @@ class DistillConfig(TeachingOptions, TrainOptions):
     pkt: PKTConfig = field(default_factory=PKTConfig)
     srrl: SRRLConfig = field(default_factory=SRRLConfig)
     fsp: FSPConfig = field(default_factory=FSPConfig)
+    ft: FTConfig = field(default_factory=FTConfig)
     itrd: ITRDConfig = field(default_factory=ITRDConfig)
     crd: CRDConfig = field(default_factory=CRDConfig)
     crcd: CRCDConfig = field(default_factory=CRCDConfig)
