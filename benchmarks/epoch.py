@@ -22,8 +22,8 @@ from common import Record, Rounds, Step, interleave, parser, print_row, start
 from crcd.data import CropFlip, FolderImages, Images, Loader, TensorImages, load_dataset
 from crcd.errors import CrcdError
 from crcd.evaluate.scorer import Scorer
-from crcd.methods.crcd import CRCDConfig
 from crcd.methods.kd import KDConfig
+from crcd.relation.config import RelationConfig
 from crcd.train.config import DistillConfig
 from crcd.train.loop import Loop
 from crcd.train.options import ComputeOptions
@@ -189,7 +189,7 @@ def training(device: torch.device, sizes: dict[str, Any], folder: Path) -> dict[
 
     cached = CachedTeacher(filled, teacher)
     steps = {"ce": epoch("ce", None, None, fresh)}
-    for method, settings in (("kd", KDConfig()), ("crcd", CRCDConfig(negatives=sizes["K"]))):
+    for method, settings in (("kd", KDConfig()), ("crcd", RelationConfig(negatives=sizes["K"]))):
         steps[f"{method}, live teacher"] = epoch(method, settings, teacher, fresh)
         steps[f"{method}, cached teacher"] = epoch(method, settings, cached, pooled)
     return steps | {"one view of the teacher": fill}

@@ -64,12 +64,12 @@ def profile(args: argparse.Namespace) -> None:
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as record
 
-    from crcd.methods.crcd import CRCDConfig
+    from crcd.relation.config import RelationConfig
     from step import SIZES, Workbench
 
     bench = Workbench(torch.device("cuda:0"), SIZES["full"])
     for mode in ("eager", "captured"):
-        step = bench.step([("crcd", CRCDConfig(negatives=16384))], mode)
+        step = bench.step([("crcd", RelationConfig(negatives=16384))], mode)
         with record(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
             for _ in range(20):
                 step()
@@ -82,8 +82,8 @@ def profile(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """The timed run. Its folder is resumed where it exists; the ledger line is that of results/ledger.py."""
-    from crcd.methods.crcd import CRCDConfig
-    from crcd.recipes import read_recipe
+    from crcd.recipes import with_recipe
+    from crcd.relation.config import RelationConfig
     from crcd.train.config import DistillConfig
     from crcd.train.config_file import fill
     from crcd.train.distill import distill
@@ -97,8 +97,7 @@ def train(args: argparse.Namespace) -> None:
                     print(json.dumps({name: record[name] for name in SHOWN}), flush=True)
 
     folder: Path = args.run
-    path, settings = read_recipe("cifar100")
-    settings |= {
+    settings = {
         "data_dir": str(args.data_dir),
         "out": str(folder),
         "methods": args.methods,
@@ -108,7 +107,7 @@ def train(args: argparse.Namespace) -> None:
     }
     if (folder / "config.yaml").is_file():
         settings["resume"] = str(folder)
-    config = fill(DistillConfig(crcd=CRCDConfig(negatives=16384)), settings, path)
+    config = fill(with_recipe(DistillConfig(crcd=RelationConfig(negatives=16384)), "cifar100"), settings, "on_gpu.py")
     began = time.monotonic()
     try:
         outcome = distill(config, Lines())
@@ -131,7 +130,7 @@ def main() -> None:
         if work is train:
             command.add_argument("--data-dir", type=Path, required=True, help="holds cifar-100-python")
             command.add_argument("--run", type=Path, default=ROOT / "runs" / "on-gpu", help="folder of the run")
-            command.add_argument("--methods", nargs="+", default=["crcd"])
+            command.add_argument("--methods", nargs="+", default=["crcd+kd"])
             command.add_argument("--teacher-weights", type=Path, help="of a resnet56; trained first without")
             command.add_argument("--precision", choices=["float32", "bf16"], default="float32")
     args = parser.parse_args()

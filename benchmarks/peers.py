@@ -25,8 +25,9 @@ from checkouts import (
 )
 from common import Make, Record, Step, interleave, parser, peak_mib, print_row, start
 from crcd.data import CropFlip, Loader, TensorImages
-from crcd.methods.crcd import CRCD, CRCDConfig
+from crcd.methods.crcd import CRCD
 from crcd.models import Viewer, create_model
+from crcd.relation.config import RelationConfig
 from crcd.train.captured import CapturedStep
 from crcd.train.learner import Learner
 from crcd.train.options import ComputeOptions, OptimiserOptions
@@ -80,7 +81,7 @@ def our_step(size: Size, negatives: int | None, captured: bool, device: torch.de
     if negatives is not None:
         example = torch.zeros(2, 3, 32, 32)
         view = teacher.viewer(example.to(device))
-        method = CRCD.build(CRCDConfig(negatives=negatives), student.eval()(example), view, labels_N)
+        method = CRCD.build(RelationConfig(negatives=negatives), student.eval()(example), view, labels_N)
     stream = RandomStream(0, device)
     learner = Learner("student", student, method, OptimiserOptions(), stream, device, ComputeOptions())
     take = (CapturedStep if captured else TrainingStep)(loader, teacher, [learner])

@@ -19,7 +19,6 @@ from torch.nn.functional import cross_entropy
 from common import Record, Step, interleave, parser, print_row, start
 from crcd.data import CropFlip, Loader, TensorImages
 from crcd.methods import build_method
-from crcd.methods.crcd import CRCDConfig
 from crcd.methods.kd import KDConfig
 from crcd.models import Viewer, create_model
 from crcd.relation.config import RelationConfig
@@ -68,7 +67,7 @@ class Workbench:
             example = torch.zeros(2, 3, 32, 32)
             with torch.no_grad():
                 views = viewer.eval()(example), teacher.viewer(example.to(self.device))
-            built = build_method(method, lambda _: config, *views, self.images.labels)
+            built = build_method({} if config is None else {method: config}, *views, self.images.labels)
         return Learner(method, viewer, built, OptimiserOptions(lr=1e-3), stream, self.device, compute)
 
     def step(self, methods: Sequence[tuple[str, object]], mode: str) -> Step:
@@ -93,7 +92,7 @@ def modes(device: torch.device, sizes: str) -> list[str]:
 def measure_steps(bench: Workbench, args: Namespace, record: Record) -> None:
     """Whole steps of each method over the bare step, in each mode; then students side by side."""
     contenders = [("kd", KDConfig())]
-    contenders += [("crcd", CRCDConfig(negatives=k)) for k in bench.sizes["K"]]
+    contenders += [("crcd", RelationConfig(negatives=k)) for k in bench.sizes["K"]]
     bare, widths = "teacher + student + optimiser", (26, 30, 9, 10, 12)
     print_row(("mode", "step", "ms", "over bare", "images/s"), widths)
     for mode in modes(bench.device, args.sizes):
@@ -116,7 +115,7 @@ def measure_parts(bench: Workbench, args: Namespace, record: Record) -> None:
     """Milliseconds of the parts of one step of ``crcd``, waiting for the device after each."""
     compute = ComputeOptions()
     teacher = bench.teacher(compute)
-    learner = bench.learner("crcd", CRCDConfig(negatives=bench.sizes["K"][0]), teacher, compute)
+    learner = bench.learner("crcd", RelationConfig(negatives=bench.sizes["K"][0]), teacher, compute)
     assert learner.method is not None
     learner.viewer.train()
     inputs = itertools.chain.from_iterable(bench.loader.inputs(epoch) for epoch in itertools.count())

@@ -1,17 +1,23 @@
-"""Writes the tables of results/README.md anew from the files of the benchmarks.
+"""Writes the tables of README.md and results/README.md anew from the ledger and the files of the benchmarks.
 
 python results/measured.py
 """
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from crcd.cli.compare import plan
+from crcd.compare.formats import markdown_table
+from crcd.compare.table import tables
+
 RESULTS = Path(__file__).parent
-README = RESULTS / "README.md"
+LEDGER = RESULTS / "ledger.jsonl"
+PAGES = (RESULTS.parent / "README.md", RESULTS / "README.md")
 Result = dict[str, Any]
 
 
@@ -103,15 +109,27 @@ TABLES: dict[str, Callable[[Result], str]] = {f.__name__: f for f in (loss, step
 
 
 def filled(text: str) -> str:
-    """The text, what stands between ``<!-- FILE: begin -->`` and ``<!-- FILE: end -->`` made of results/FILE.json."""
+    """The text with its tables made anew.
+
+    What stands between ``<!-- FILE: begin -->`` and ``<!-- FILE: end -->`` is made of results/FILE.json, and what
+    stands between ``<!-- crcd compare WORDS: begin -->`` and ``<!-- end -->`` is what that command draws of the ledger.
+    """
+
+    def compared(match: re.Match[str]) -> str:
+        config, comparison = plan([*shlex.split(match[1]), "--ledger", str(LEDGER)])
+        assert comparison is not None
+        drawn = "\n\n".join(map(markdown_table, tables(comparison.entries(), config.baseline)))
+        return f"<!-- crcd compare {match[1]}: begin -->\n{drawn}\n<!-- end -->"
 
     def block(match: re.Match[str]) -> str:
         result = json.loads((RESULTS / f"{match[1]}.json").read_text(encoding="utf-8"))
         table = TABLES[result["benchmark"]](result)
         return f"<!-- {match[1]}: begin -->\n{table}\n\n{machine(result)}\n<!-- {match[1]}: end -->"
 
+    text = re.sub(r"<!-- crcd compare ([^>]*): begin -->\n.*?<!-- end -->", compared, text, flags=re.DOTALL)
     return re.sub(r"<!-- ([\w-]+): begin -->\n.*?<!-- \1: end -->", block, text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 
 from crcd import CRCDLoss
 from crcd.cli import main
+from crcd.compare.ledger import Entry
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,7 +47,7 @@ def test_folder_command(tmp_path, monkeypatch, capsys):
     words = command.replace(" --epochs 60", "").split()
     assert main([*words, *smaller, "--crcd.source", "batch"]) == 0
     assert "crcd" in capsys.readouterr().out
-    assert (tmp_path / "runs" / "folder-resnet56-resnet20-1" / "crcd.safetensors").is_file()
+    assert (tmp_path / "runs" / "folder-resnet56-resnet20-1" / "crcd+kd.safetensors").is_file()
 
 
 def test_there_are_two_examples_and_the_loss_is_ten_lines():
@@ -84,21 +86,21 @@ def test_loss_in_a_loop_trains_student_and_heads(block, name):
     assert all(p.grad is None for p in teacher.parameters())
 
 
-def results_script(name: str):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "results" / f"{name}.py")
+def measured():
+    spec = importlib.util.spec_from_file_location("measured", ROOT / "results" / "measured.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def test_numbers_come_from_the_ledger():
-    ledger = results_script("ledger")
-    shown = README.split("<!-- digits: begin -->")[1].split("<!-- digits: end -->")[0].strip()
-    assert shown == ledger.table(ledger.read(ROOT / "results" / "digits.jsonl"))
+@pytest.mark.parametrize("page", ["README.md", "results/README.md"])
+def test_tables_come_from_the_ledger_and_the_files_of_the_benchmarks(page):
+    shown = (ROOT / page).read_text(encoding="utf-8")
+    assert measured().filled(shown) == shown
+    assert re.search(r": begin -->\n\|", shown)
 
 
-def test_tables_of_the_benchmarks_come_from_their_files():
-    measured = results_script("measured")
-    shown = measured.README.read_text(encoding="utf-8")
-    assert measured.filled(shown) == shown
-    assert {"loss-cpu", "step-cpu", "peers-cpu"} <= set(re.findall(r"<!-- ([\w-]+): begin -->\n\|", shown))
+def test_the_schema_of_the_ledger_is_that_of_its_entries():
+    page = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    schema = page.split("## The ledger\n")[1].split("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", schema, flags=re.MULTILINE) == [field.name for field in fields(Entry)]

@@ -7,9 +7,8 @@ from crcd import __version__
 from crcd.data import dataset_names, default_recipe
 from crcd.methods import method_names
 from crcd.models import model_names
-from crcd.recipes import read_recipe, recipe_names
+from crcd.recipes import recipe_names, with_recipe
 from crcd.train.config import DistillConfig
-from crcd.train.config_file import fill
 
 
 def test_distill(crcd, tmp_path, weights, quick):
@@ -25,6 +24,8 @@ def test_distill(crcd, tmp_path, weights, quick):
     assert f"{kd['multiply_adds']:,}" in row
     assert f"{kd['top1']:.2f}" in row
     assert f"{kd['agreement']:.2f}" in row
+    assert f"{kd['kl']:.2f}" in row
+    assert f"{kd['ece']:.2f}" in row
     assert answer.out.splitlines()[-1] == f"all of it is in {run}"
 
 
@@ -59,7 +60,9 @@ def test_train_and_evaluate(crcd, tmp_path):
     run = tmp_path / "run"
     answer = crcd("train", "--model", "resnet8", "--device", "cpu", "--image-size", "8", "--epochs", "1", "--out", run)
     assert answer.status == 0, answer.err
-    top1 = json.loads((run / "summary.json").read_text())["learners"]["ce"]["top1"]
+    ce = json.loads((run / "summary.json").read_text())["learners"]["ce"]
+    top1 = ce["top1"]
+    assert 0 < ce["ece"] < 100
     answer = crcd("evaluate", "--weights", run / "ce.safetensors", "--device", "cpu")
     assert answer.out == f"resnet8 on 360 test images of digits: top-1 {top1:.2f} %\n"
     assert crcd("train", "--resume", run).status == 0
@@ -75,8 +78,7 @@ def test_list(crcd):
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_recipes_are_settings(name):
-    path, plain = read_recipe(name)
-    config = fill(DistillConfig(), plain, path)
+    config = with_recipe(DistillConfig(), name)
     assert {config.teacher, config.student} <= {*model_names(), "timm/resnet34", "timm/resnet18"}
     assert config.data in dataset_names()
 

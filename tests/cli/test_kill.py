@@ -2,11 +2,12 @@
 
 import json
 import signal
-import time
 
 import pytest
 import torch
 from safetensors.torch import load_file
+
+from processes import until
 
 pytestmark = pytest.mark.slow
 
@@ -34,19 +35,6 @@ def in_the_middle_of_an_epoch(run):
         return False
     state = torch.load(path, weights_only=True)
     return state["epoch"] >= 1 and 0 < state["step"] < 25
-
-
-def until(condition, process):
-    end = time.monotonic() + 200
-    try:
-        while not condition():
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < end
-            time.sleep(0.01)
-    except BaseException:
-        process.kill()
-        process.communicate()
-        raise
 
 
 @pytest.fixture(scope="module")

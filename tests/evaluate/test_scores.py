@@ -1,10 +1,8 @@
-import pytest
 import torch
 from torch import nn
 
 from crcd.data.batch import Batch
 from crcd.evaluate.accuracy import top1
-from crcd.evaluate.fidelity import agreement
 from crcd.evaluate.predict import predict
 from crcd.evaluate.scorer import Scorer
 
@@ -12,12 +10,6 @@ from crcd.evaluate.scorer import Scorer
 def test_top1_in_percent():
     logits = torch.tensor([[1.0, 0.0], [0.0, 1.0], [3.0, 2.0], [0.0, 5.0]])
     assert top1(logits, torch.tensor([0, 1, 1, 1])) == 75.0
-
-
-def test_agreement_in_percent():
-    student = torch.tensor([[1.0, 0.0], [0.0, 1.0], [3.0, 2.0]])
-    assert agreement(student, student.roll(1, 0)) == pytest.approx(100 / 3)
-    assert agreement(student, 2 * student) == 100.0
 
 
 class Counting(nn.Module):

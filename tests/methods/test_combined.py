@@ -7,13 +7,14 @@ from torch import Tensor, nn
 from crcd.data import Batch
 from crcd.methods import build_method, method_parts
 from crcd.methods.combined import Combined
-from crcd.methods.crcd import CRCD, CRCDConfig
+from crcd.methods.crcd import CRCD
 from crcd.methods.kd import KD, KDConfig
 from crcd.methods.method import Method
 from crcd.relation import View
+from crcd.relation.config import RelationConfig
 
 LABELS = torch.arange(40) % 4
-SETTINGS = {"kd": KDConfig(weight=0.3), "crcd": CRCDConfig(dim=8, negatives=10, kd_weight=0.0)}
+SETTINGS = {"kd": KDConfig(weight=0.3), "crcd": RelationConfig(dim=8, negatives=10)}
 
 
 def view(width: int, seed: int) -> View:
@@ -37,7 +38,7 @@ def terms_of(method: Method, batch: Batch) -> dict[str, Tensor]:
 
 def built(name: str) -> Method:
     torch.manual_seed(0)
-    method = build_method(name, SETTINGS.__getitem__, view(10, 3), view(12, 2), LABELS)
+    method = build_method({part: SETTINGS[part] for part in method_parts(name)}, view(10, 3), view(12, 2), LABELS)
     assert method is not None
     return method
 
@@ -62,7 +63,7 @@ def test_one_name_is_that_method_and_ce_is_none():
     assert type(built("kd")) is KD
     assert type(built("crcd")) is CRCD
     assert type(built("kd+crcd")) is Combined
-    assert build_method("ce", SETTINGS.__getitem__, view(10, 3), view(12, 2), LABELS) is None
+    assert build_method({}, view(10, 3), view(12, 2), LABELS) is None
     assert method_parts("kd+crcd") == ["kd", "crcd"]
 
 

@@ -81,6 +81,23 @@ def test_samples_with_vanishing_gradient_weigh_nothing():
     assert student_logits.grad[1].abs().sum() > 0
 
 
+@pytest.mark.parametrize("head", ["linear", "affine"])
+def test_a_bias_swamps_the_gradients(head):
+    """Only without one do the embedded gradients of a well fitted batch point in ways of their own."""
+    torch.manual_seed(0)
+    config = RelationConfig(source="batch", feature_weight=0, gradient_weight=1, gradient_head=head)
+    criterion = CRCDLoss(6, 9, config)
+    embedded = []
+    criterion.gradient.teacher_head.register_forward_hook(lambda *call: embedded.append(call[2]))
+    student, teacher, target, _ = views()
+    fitted = View(teacher.logits + 5 * F.one_hot(target, 5), teacher.feature, teacher.classifier)
+    terms = criterion(student, fitted, target)
+    terms.loss.backward()
+    assert terms.loss.isfinite()
+    cosines = embedded[0] @ embedded[0].T
+    assert (cosines.min() > 0.99) == (head == "affine")
+
+
 def test_a_student_that_copies_the_teacher_reaches_a_high_bound():
     torch.manual_seed(0)
     config = RelationConfig(source="batch", exclude="relax", gradient_weight=0, dim=16)

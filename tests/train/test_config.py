@@ -1,17 +1,32 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from crcd.errors import CrcdError
 from crcd.methods import METHODS
+from crcd.methods.kd import KDConfig
+from crcd.methods.names import join_name, split_name
 from crcd.train.config import DistillConfig, TrainOptions
 from crcd.train.options import parse_duration
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_has_its_settings(name):
-    assert isinstance(DistillConfig().method_config(name), METHODS[name][1])
+    settings = DistillConfig().method_settings(name)
+    assert list(settings) == [name]
+    assert isinstance(settings[name], METHODS[name][1])
+
+
+def test_a_name_changes_settings_of_its_methods_alone():
+    config = DistillConfig(kd=KDConfig(weight=3.0))
+    name = "crcd+kd@crcd.relation=mlp,crcd.anchors=null,kd.temperature=2,kd.standardise=true"
+    crcd, kd = config.method_settings(name).values()
+    assert kd == KDConfig(weight=3.0, temperature=2.0, standardise=True)
+    assert crcd == replace(config.crcd, relation="mlp")
+    assert config.method_settings("ce") == {}
+    parts, changes = split_name(name)
+    assert join_name(parts, changes) == name
 
 
 @pytest.mark.parametrize(
@@ -33,7 +48,17 @@ def test_every_method_has_its_settings(name):
         ({"methods": ("kd+kd",)}, "method 'kd\\+kd' names one method twice"),
         ({"methods": ("ce+kd",)}, "method 'ce\\+kd': cross-entropy is part of every method"),
         ({"methods": ("ce,kd",)}, "--methods ce kd"),
+        ({"methods": ("ce@ce.weight=1",)}, "cross-entropy is part of every method and has no settings"),
+        ({"methods": ("kd@temperature=2",)}, "'temperature=2' is no change; write METHOD.SETTING=VALUE"),
+        ({"methods": ("kd@",)}, "method 'kd@': '' is no change"),
+        ({"methods": ("kd@sp.weight=2",)}, "changes 'sp', which is not one of kd"),
+        ({"methods": ("kd@kd.weight=2,kd.weight=3",)}, "sets kd.weight twice"),
+        ({"methods": ("kd@kd.tau=2",)}, "method 'kd@kd.tau=2': unknown setting 'tau'"),
+        ({"methods": ("kd@kd.weight=[",)}, "method 'kd@kd.weight=\\[': setting 'weight' is '\\['"),
+        ({"methods": ("kd@kd.weight=-1",)}, "kd.weight is -1.0: give a weight of 0 or more"),
         ({"student_images": 0}, "--student-images is 0"),
+        ({"teacher_lr": 0.0}, "--teacher-lr is 0.0"),
+        ({"distill_until": -1.0}, "--distill-until is -1.0"),
         ({"teacher_views": 0}, "--teacher-views is 0"),
         ({"teacher_cache": Path("c")}, "--teacher-cache is c: give --teacher-views too"),
         ({"teacher_views": 2, "crop_padding": 0, "flip": False}, "--teacher-views is 2: without crops and flips"),
@@ -55,6 +80,11 @@ def test_teacher_shares_all_settings_but_its_epochs_and_folder():
 
 def test_teacher_epochs_default_to_the_students():
     assert DistillConfig(epochs=7).for_teacher(None).epochs == 7
+    assert DistillConfig(lr=0.01).for_teacher(None).lr == 0.01
+
+
+def test_the_teacher_may_have_a_rate_of_its_own():
+    assert DistillConfig(lr=0.01, teacher_lr=0.05).for_teacher(None).lr == 0.05
 
 
 @pytest.mark.parametrize(

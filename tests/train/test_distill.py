@@ -8,12 +8,16 @@ import yaml
 from safetensors.torch import load_file
 
 from crcd.errors import CrcdError
+from crcd.evaluate.compare import compare
 from crcd.methods import METHODS
-from crcd.methods.crcd import CRCDConfig
 from crcd.methods.two_stage import TwoStage
-from crcd.models import read_metadata
+from crcd.models import Viewer, read_metadata
+from crcd.relation.config import RelationConfig
+from crcd.train.build import load_model
 from crcd.train.config_file import to_plain
 from crcd.train.distill import distill
+from crcd.train.material import Material
+from crcd.train.options import DataOptions
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder
 from crcd.train.stop import RunStopped
@@ -52,6 +56,20 @@ def test_run_folder(quick, tmp_path):
     assert read_metadata(folder.weights("kd"))["model"] == "resnet8"
 
 
+def test_fidelity_and_calibration_are_those_of_the_weights_as_saved(quick, tmp_path):
+    config = quick(methods=("ce", "kd"), out=tmp_path / "run")
+    summary = distill(config).summary
+    material = Material.load(config, config.seed, torch.device("cpu"))
+    teacher, *students = (
+        Viewer(load_model("resnet8", tmp_path / "run" / f"{name}.safetensors", material))
+        for name in ("teacher", *summary["learners"])
+    )
+    of_teacher, scores = compare(teacher, students, material.score_loader().epoch(0), material.scored.labels)
+    assert summary["teacher"]["ece"] == pytest.approx(of_teacher["ece"], rel=1e-4)
+    for entry, score in zip(summary["learners"].values(), scores, strict=True):
+        assert {name: entry[name] for name in score} == pytest.approx(score, rel=1e-4)
+
+
 def test_learners_are_alone_in_their_numbers(quick, tmp_path):
     beside = distill(quick(methods=("kd", "ce"), out=tmp_path / "beside"))
     alone = distill(quick(methods=("ce",), out=tmp_path / "alone"))
@@ -61,7 +79,7 @@ def test_learners_are_alone_in_their_numbers(quick, tmp_path):
 
 
 def test_bf16_is_a_run_of_its_own_with_weights_and_banks_in_float32(quick, tmp_path):
-    crcd = CRCDConfig(negatives=40, dim=16)
+    crcd = RelationConfig(negatives=40, dim=16)
     single, half, again = (
         distill(quick(methods=("crcd",), crcd=crcd, precision=precision, out=tmp_path / name))
         for name, precision in (("single", "float32"), ("half", "bf16"), ("again", "bf16"))
@@ -157,11 +175,11 @@ def test_runs_share_a_cache_of_the_teacher(quick, tmp_path):
 
 
 def test_cached_teacher_trains_as_the_live_one_does_on_the_same_pool(quick, tmp_path, monkeypatch):
-    config = quick(methods=("kd", "crcd"), crcd=CRCDConfig(negatives=16, dim=8), teacher_views=2)
+    config = quick(methods=("kd", "crcd+kd"), crcd=RelationConfig(negatives=16, dim=8), teacher_views=2)
     cached = distill(replace(config, out=tmp_path / "cached"))
     monkeypatch.setattr("crcd.train.distill.CachedTeacher", lambda files, teacher: teacher)
     live = distill(replace(config, out=tmp_path / "live"))
-    for learner in ("kd", "crcd"):
+    for learner in ("kd", "crcd+kd"):
         assert weights(cached, learner) != weights(live, learner)
         for part in ("loss", "ce", "kd"):
             assert numbers(cached, learner)[part] == pytest.approx(numbers(live, learner)[part], rel=1e-3, abs=1e-3)
@@ -175,6 +193,12 @@ def test_students_without_teacher_have_a_pool_and_no_cache(quick, tmp_path):
     assert numbers(alone, "ce") != numbers(fresh, "ce")
     assert "cache" not in alone.summary["teacher"]
     assert not (tmp_path / "alone" / "teacher-cache").exists()
+
+
+def test_every_seed_holds_out_the_same_images():
+    options = DataOptions(holdout=0.25)
+    first, other = (Material.load(options, seed, torch.device("cpu")) for seed in (0, 1))
+    assert first.scored.digest() == other.scored.digest()
 
 
 def test_holdout_is_scored_and_seen_by_nobody(quick, tmp_path):
@@ -203,7 +227,7 @@ def test_weights_of_another_network_are_refused(quick, tmp_path):
 
 
 def test_a_kernel_that_cannot_run_is_refused_before_the_teacher_is_trained(quick, tmp_path):
-    crcd = CRCDConfig(negatives=40, kernel="native", relation="mlp")
+    crcd = RelationConfig(negatives=40, kernel="native", relation="mlp")
     config = quick(methods=("crcd",), crcd=crcd, out=tmp_path / "run")
     with pytest.raises(CrcdError, match="the native kernel takes the difference relation"):
         distill(replace(config, teacher_weights=None))
@@ -219,7 +243,7 @@ def test_a_cache_that_cannot_be_written_is_refused_before_the_teacher_is_trained
 
 
 def test_more_negatives_than_there_are(quick, tmp_path):
-    config = quick(methods=("crcd",), crcd=CRCDConfig(negatives=5000), out=tmp_path / "run")
+    config = quick(methods=("crcd",), crcd=RelationConfig(negatives=5000), out=tmp_path / "run")
     with pytest.raises(CrcdError, match="5000 negatives were asked for, but there are only"):
         distill(config)
     assert not (tmp_path / "run").exists()

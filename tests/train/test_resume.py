@@ -5,9 +5,9 @@ import pytest
 from safetensors.torch import load_file
 
 from crcd.errors import CrcdError
-from crcd.methods.crcd import CRCDConfig
 from crcd.methods.fsp import FSPConfig
 from crcd.methods.ft import FTConfig
+from crcd.relation.config import RelationConfig
 from crcd.train.distill import distill
 from crcd.train.reporter import Reporter
 from crcd.train.stop import RunStopped
@@ -67,7 +67,7 @@ def settings(request, quick):
         teacher_epochs=1,
         epochs=3,
         methods=("ce", "kd", "crcd"),
-        crcd=CRCDConfig(negatives=16, dim=8),
+        crcd=RelationConfig(negatives=16, dim=8),
     )
 
 

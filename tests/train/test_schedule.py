@@ -40,5 +40,7 @@ def test_after_warmup_the_rate_never_rises(epochs, steps, schedule):
 
 
 def test_distillation_ends_after_its_last_epoch():
-    assert [distillation_weight(2, epoch) for epoch in range(4)] == [1, 1, 0, 0]
-    assert distillation_weight(None, 10**6) == 1
+    assert [distillation_weight(2, 4, epoch) for epoch in range(4)] == [1, 1, 0, 0]
+    assert [distillation_weight(1, 4, epoch) for epoch in range(4)] == [1, 0, 0, 0]
+    assert [distillation_weight(0.75, 4, epoch) for epoch in range(4)] == [1, 1, 1, 0]
+    assert distillation_weight(None, 4, 10**6) == 1

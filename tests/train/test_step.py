@@ -10,10 +10,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from crcd.data import CropFlip, Loader, TensorImages
 from crcd.methods.combined import Combined
-from crcd.methods.crcd import CRCD, CRCDConfig
+from crcd.methods.crcd import CRCD
 from crcd.methods.fsp import FSP, FSPConfig
 from crcd.methods.kd import KD, KDConfig
 from crcd.models import Viewer, create_model, stage_names
+from crcd.relation.config import RelationConfig
 from crcd.train import captured
 from crcd.train.captured import WARM_UP, CapturedStep
 from crcd.train.config import DistillConfig
@@ -44,7 +45,7 @@ def build(kind, device=CPU, objective="infonce", source="bank", relation="differ
         stream = RandomStream(0, device)
         with stream.active():
             viewer = Viewer(create_model("resnet8", CLASSES, 1))
-            config = CRCDConfig(dim=16, negatives=20, objective=objective, source=source, relation=relation)
+            config = RelationConfig(dim=16, negatives=20, objective=objective, source=source, relation=relation)
             method = {"ce": None, "kd": KD(KDConfig()), "crcd": CRCD(config, 64, 64, images.labels)}[name]
         learners.append(Learner(name, viewer, method, OptimiserOptions(), stream, device, ComputeOptions()))
     return kind(loader, teacher, learners), loader

@@ -10,6 +10,7 @@ from crcd.train.stop import RunStopped
 
 COMMANDS = {
     "distill": ("distill", "train small classifiers under a large one, side by side"),
+    "compare": ("compare", "methods over seeds and pairs of networks, in tables with their spreads"),
     "train": ("train", "train one classifier from scratch"),
     "evaluate": ("evaluate", "score weights on a data set"),
     "list": ("names", "names of models, methods, data sets and recipes"),

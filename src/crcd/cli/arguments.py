@@ -10,9 +10,8 @@ import tyro
 
 from crcd.data import default_recipe
 from crcd.errors import CrcdError
-from crcd.recipes import read_recipe
+from crcd.recipes import with_recipe
 from crcd.train.config import DistillConfig, TrainOptions
-from crcd.train.config_file import fill
 from crcd.train.run_folder import RunFolder
 
 C = TypeVar("C", bound=TrainOptions)
@@ -38,8 +37,7 @@ def read_arguments(default: C, adapt: Callable[[DistillConfig], C], words: Seque
         return _resume(default, Path(given.resume), rest, given.recipe or given.data)
     data = given.data or DistillConfig().data
     recipe = given.recipe or default_recipe(data)
-    path, settings = read_recipe(recipe)
-    filled = replace(fill(DistillConfig(), settings, path), recipe=recipe)
+    filled = replace(with_recipe(DistillConfig(), recipe), recipe=recipe)
     return parse_flags(adapt(filled), words, program)
 
 

@@ -33,6 +33,9 @@ class PlainReporter(Reporter):
         self._console = console
         self._epochs = 0
 
+    def note(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True)
+
     def begin(self, title: str, learners: Sequence[Learner], epochs: int, steps: int, done: int) -> None:
         self._epochs = epochs
         going_on = f", going on after step {done}" if done else ""
@@ -63,6 +66,9 @@ class LiveReporter(Reporter):
 
     def __init__(self, console: Console) -> None:
         self._console = console
+
+    def note(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True)
 
     def begin(self, title: str, learners: Sequence[Learner], epochs: int, steps: int, done: int) -> None:
         self._learners, self._epochs, self._steps = learners, epochs, steps

@@ -1,4 +1,4 @@
-"""What a run came to, as a table."""
+"""What a run or a comparison came to, as a table."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,33 +7,47 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from crcd.compare.table import Table as Words
 from crcd.train.outcome import Outcome
+
+SCORES = {"top-1 %": "top1", "agreement %": "agreement", "KL": "kl", "ECE %": "ece"}
+"""Headings and the figures below them, two decimals each; the last two only where the console is wide enough."""
+WIDE = 100
+
+
+def grid(words: Words) -> Table:
+    """The table of a comparison, as wide as the terminal."""
+    table = Table(title=words.title, caption="\n".join(words.notes) or None, box=SIMPLE, padding=(0, 1, 0, 0))
+    for number, heading in enumerate(words.header):
+        table.add_column(heading, justify="right" if number else "left", overflow="fold")
+    for row in words.rows:
+        table.add_row(*row)
+    return table
 
 
 def show(outcome: Outcome, console: Console) -> None:
     """Print teacher and learners with cost and scores after the last epoch, then the folder."""
     summary = outcome.summary
+    scores = list(SCORES)[: None if console.width >= WIDE else 2]
     title = f"{summary['data']}, {summary['scored_images']} {summary['scored_on']} images, last epoch"
     table = Table(title=title, box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     table.add_column("network", overflow="fold")
-    for heading in ("parameters", "multiply-adds", "top-1 %", "agreement %", "seconds"):
+    for heading in ("parameters", "multiply-adds", *scores, "seconds"):
         table.add_column(heading, justify="right", no_wrap=True)
     if "teacher" in summary:
-        table.add_row("teacher", *_cells(summary["teacher"]), end_section=True)
+        table.add_row("teacher", *_cells(summary["teacher"], scores), end_section=True)
     for name, entry in summary["learners"].items():
-        table.add_row(name, *_cells(entry))
+        table.add_row(name, *_cells(entry, scores))
     console.print(table)
     console.print(f"all of it is in {outcome.folder}", soft_wrap=True)
 
 
-def _cells(entry: Mapping[str, Any]) -> list[str]:
-    agreement = f"{entry['agreement']:.2f}" if "agreement" in entry else ""
+def _cells(entry: Mapping[str, Any], scores: list[str]) -> list[str]:
     return [
         entry["model"],
         f"{entry['parameters']:,}",
         f"{entry['multiply_adds']:,}",
-        f"{entry['top1']:.2f}",
-        agreement,
+        *(f"{entry[SCORES[heading]]:.2f}" if SCORES[heading] in entry else "" for heading in scores),
         "" if entry["seconds"] is None else f"{entry['seconds']:.1f}",
     ]

@@ -1,27 +1,35 @@
 """Distillation methods by name."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
 from crcd.errors import CrcdError, unknown
+from crcd.methods.at import AT, ATConfig
+from crcd.methods.catkd import CATKD, CATKDConfig
 from crcd.methods.cc import CC, CCConfig
 from crcd.methods.combined import Combined
-from crcd.methods.crcd import CRCD, CRCDConfig
+from crcd.methods.crcd import CRCD
 from crcd.methods.crd import CRD, CRDConfig
 from crcd.methods.dist import DIST, DISTConfig
 from crcd.methods.dkd import DKD, DKDConfig
+from crcd.methods.fitnet import FitNet, FitNetConfig
 from crcd.methods.fsp import FSP, FSPConfig
 from crcd.methods.ft import FT, FTConfig
 from crcd.methods.itrd import ITRD, ITRDConfig
 from crcd.methods.kd import KD, KDConfig
 from crcd.methods.method import Method
+from crcd.methods.names import split_name
+from crcd.methods.nst import NST, NSTConfig
 from crcd.methods.pkt import PKT, PKTConfig
+from crcd.methods.reviewkd import ReviewKD, ReviewKDConfig
 from crcd.methods.rkd import RKD, RKDConfig
 from crcd.methods.sp import SP, SPConfig
 from crcd.methods.srrl import SRRL, SRRLConfig
+from crcd.methods.vid import VID, VIDConfig
 from crcd.methods.wttm import WTTM, WTTMConfig
+from crcd.relation.config import RelationConfig
 from crcd.relation.view import View
 
 METHODS: dict[str, tuple[type[Method], type[Any]]] = {
@@ -29,6 +37,12 @@ METHODS: dict[str, tuple[type[Method], type[Any]]] = {
     "dkd": (DKD, DKDConfig),
     "dist": (DIST, DISTConfig),
     "wttm": (WTTM, WTTMConfig),
+    "fitnet": (FitNet, FitNetConfig),
+    "at": (AT, ATConfig),
+    "nst": (NST, NSTConfig),
+    "vid": (VID, VIDConfig),
+    "reviewkd": (ReviewKD, ReviewKDConfig),
+    "catkd": (CATKD, CATKDConfig),
     "sp": (SP, SPConfig),
     "cc": (CC, CCConfig),
     "rkd": (RKD, RKDConfig),
@@ -38,7 +52,7 @@ METHODS: dict[str, tuple[type[Method], type[Any]]] = {
     "ft": (FT, FTConfig),
     "itrd": (ITRD, ITRDConfig),
     "crd": (CRD, CRDConfig),
-    "crcd": (CRCD, CRCDConfig),
+    "crcd": (CRCD, RelationConfig),
 }
 """Each method's class and the class of its settings; ``ce`` is the student alone and has neither."""
 
@@ -54,14 +68,14 @@ def method_parts(name: str) -> list[str]:
     """The methods that a learner's name stands for: two for ``crcd+dkd``, none for ``ce`` (no teacher).
 
     Raises:
-        CrcdError: no method has one of the names, or one stands twice.
+        CrcdError: no method has one of the names, one stands twice, or what follows @ is wrong (``split_name``).
     """
-    if name == PLAIN:
+    parts, changes = split_name(name)
+    if parts == [PLAIN] and not changes:
         return []
-    parts = name.split("+")
     for part in parts:
         if part == PLAIN:
-            raise CrcdError(f"method '{name}': cross-entropy is part of every method, leave '{PLAIN}+' out")
+            raise CrcdError(f"method '{name}': cross-entropy is part of every method and has no settings: leave it out")
         if part not in METHODS:
             if "," in part:
                 spaced = name.replace(",", " ")
@@ -77,19 +91,16 @@ def uses_maps(name: str) -> bool:
     return any(METHODS[part][0].uses_maps for part in method_parts(name))
 
 
-def build_method(
-    name: str, settings: Callable[[str], Any], student: View, teacher: View, labels_N: Tensor
-) -> Method | None:
-    """The method, or the sum of methods, that a learner's name stands for; None for ``ce``.
+def build_method(settings: Mapping[str, Any], student: View, teacher: View, labels_N: Tensor) -> Method | None:
+    """The method, or the sum of methods, that settings are given for; None without any.
 
     Args:
-        name: such as ``kd`` or ``crd+kd``.
-        settings: gives a method's settings by its name.
+        settings: of each method, by its name.
         student: any view of the student; see ``Method.build``.
         teacher: the teacher's view of the same batch.
         labels_N: class of every training sample.
     """
-    config = {part: (METHODS[part][0], settings(part)) for part in method_parts(name)}
+    config = {part: (METHODS[part][0], own) for part, own in settings.items()}
     if len(config) > 1:
         return Combined.build(config, student, teacher, labels_N)
     for kind, own in config.values():

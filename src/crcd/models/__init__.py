@@ -5,7 +5,7 @@ from crcd.models.complexity import count_multiply_adds, count_parameters
 from crcd.models.fold import fold_batchnorm
 from crcd.models.registry import create_model, model_names
 from crcd.models.viewer import Viewer, stage_names
-from crcd.models.weights import load_weights, read_metadata, save_weights
+from crcd.models.weights import load_weights, read_metadata, save_weights, weights_digest
 
 __all__ = [
     "ImageClassifier",
@@ -19,4 +19,5 @@ __all__ = [
     "read_metadata",
     "save_weights",
     "stage_names",
+    "weights_digest",
 ]

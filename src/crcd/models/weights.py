@@ -1,5 +1,6 @@
 """Weights in files: safetensors written, safetensors or plain PyTorch state dicts read."""
 
+import hashlib
 import os
 import pickle
 import warnings
@@ -137,3 +138,12 @@ def _check_fit(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> Non
             f"weights {path}: they do not fit this {type(model).__name__} of {len(own)} keys: {'; '.join(problems)}; "
             "are they of the same architecture?"
         )
+
+
+def weights_digest(tensors: Mapping[str, Tensor]) -> str:
+    """Hash of the names, types, shapes and bits of a network's ``state_dict()``."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        sha.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        sha.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return sha.hexdigest()

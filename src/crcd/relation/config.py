@@ -42,6 +42,9 @@ class RelationConfig:
     """Weight of the relation loss on features."""
     gradient_weight: float = 0.1
     """Weight of the relation loss on feature gradients."""
+    gradient_head: Literal["linear", "affine"] = "linear"
+    """Head of the gradients: linear, to which their length is nothing; or with a bias, over gradients of the batch's
+    mean loss, so short that the bias swamps them (released code)."""
     kernel: Kernel = "auto"
     """How it is computed: with all relations at once (oracle) or none kept, in PyTorch (streaming), in C on the CPU
     (native), on a GPU (triton); auto takes the fastest that can run."""

@@ -192,7 +192,9 @@ class CRCDLoss(nn.Module):
         if self.config.feature_weight > 0:
             self.feature = _Element(self.config, student_dim, teacher_dim, labels, bias=True)
         if self.config.gradient_weight > 0:
-            self.gradient = _Element(self.config, student_dim, teacher_dim, labels, bias=False)
+            self.gradient = _Element(
+                self.config, student_dim, teacher_dim, labels, bias=self.config.gradient_head == "affine"
+            )
 
     def forward(self, student: View, teacher: View, target: Tensor, index: Tensor | None = None) -> CRCDTerms:
         """Relation losses of one batch.
@@ -214,6 +216,8 @@ class CRCDLoss(nn.Module):
             g_t = gradient_element(teacher, target).detach()
             lengths = torch.minimum(g_s.detach().norm(dim=1), g_t.norm(dim=1))
             weight_B = (lengths >= self.config.min_gradient).float()
+            if self.config.gradient_head == "affine":
+                g_s, g_t = g_s / len(target), g_t / len(target)
             gradient = self.gradient(g_s, g_t, weight_B, target, index)
             loss = loss + self.config.gradient_weight * gradient.loss
         return CRCDTerms(

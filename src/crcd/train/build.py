@@ -80,6 +80,6 @@ def build_learners(config: DistillConfig, material: Material, images: Images, te
             example = torch.zeros(2, *images.shape)
             with torch.no_grad():
                 views = viewer.eval()(example), teacher.viewer(example.to(material.device))
-            method = build_method(name, config.method_config, *views, images.labels)
+            method = build_method(config.method_settings(name), *views, images.labels)
         learners.append(Learner(name, viewer, method, config, stream, material.device, config))
     return learners

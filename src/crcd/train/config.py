@@ -5,21 +5,29 @@ from pathlib import Path
 from typing import Any
 
 from crcd.errors import CrcdError
-from crcd.methods import METHODS, method_parts, uses_maps
+from crcd.methods import method_parts, uses_maps
+from crcd.methods.at import ATConfig
+from crcd.methods.catkd import CATKDConfig
 from crcd.methods.cc import CCConfig
-from crcd.methods.crcd import CRCDConfig
 from crcd.methods.crd import CRDConfig
 from crcd.methods.dist import DISTConfig
 from crcd.methods.dkd import DKDConfig
+from crcd.methods.fitnet import FitNetConfig
 from crcd.methods.fsp import FSPConfig
 from crcd.methods.ft import FTConfig
 from crcd.methods.itrd import ITRDConfig
 from crcd.methods.kd import KDConfig
+from crcd.methods.names import split_name
+from crcd.methods.nst import NSTConfig
 from crcd.methods.pkt import PKTConfig
+from crcd.methods.reviewkd import ReviewKDConfig
 from crcd.methods.rkd import RKDConfig
 from crcd.methods.sp import SPConfig
 from crcd.methods.srrl import SRRLConfig
+from crcd.methods.vid import VIDConfig
 from crcd.methods.wttm import WTTMConfig
+from crcd.relation.config import RelationConfig
+from crcd.train.config_file import fill
 from crcd.train.options import ComputeOptions, DataOptions, OptimiserOptions, RunOptions, require
 
 
@@ -51,27 +59,35 @@ class TeachingOptions:
     """Its weights (.safetensors, .pt); None trains it first, in the folder teacher/ of the run."""
     teacher_epochs: int | None = None
     """Epochs of that training; None takes --epochs."""
+    teacher_seed: int | None = None
+    """Seed of that training; None takes --seed."""
+    teacher_lr: float | None = None
+    """Initial learning rate of that training; None takes --lr."""
     teacher_views: int | None = None
     """Fixed augmentations an image, the teacher's answers kept in float16; None draws new ones and asks each step."""
     teacher_cache: Path | None = None
     """Folder of those answers, which runs may share; None takes teacher-cache/ of the run."""
     student: str = "resnet8"
     """Small network."""
-    methods: tuple[str, ...] = ("ce", "kd", "crcd")
-    """Methods to train side by side, a student each: ce is a student without teacher, kd+crcd both methods at once."""
+    methods: tuple[str, ...] = ("ce", "kd", "crcd+kd")
+    """Methods to train side by side, a student each: ce has no teacher, crcd+kd is both at once,
+    kd@kd.weight=1,kd.temperature=2 has other settings than the run's."""
     student_images: int | None = None
     """Labelled training images that the students see, class by class in proportion; None for all."""
-    distill_until: int | None = None
-    """Last epoch with distillation terms, cross-entropy alone afterwards; None for all epochs."""
+    distill_until: float | None = None
+    """Last epoch with distillation terms, cross-entropy alone afterwards; a share of all epochs where below 1, None for
+    all of them."""
 
     def __post_init__(self) -> None:
         require(len(self.methods) > 0, "methods", "empty", "name at least one, such as ce kd")
         for name in self.methods:
             method_parts(name)
         require(len(set(self.methods)) == len(self.methods), "methods", " ".join(self.methods), "name each one once")
-        for flag in ("teacher_epochs", "teacher_views", "student_images", "distill_until"):
+        for flag in ("teacher_epochs", "teacher_views", "student_images"):
             value = getattr(self, flag)
             require(value is None or value >= 1, flag.replace("_", "-"), value, "give 1 or more")
+        for flag, above_0 in (("teacher-lr", self.teacher_lr), ("distill-until", self.distill_until)):
+            require(above_0 is None or above_0 > 0, flag, above_0, "give a number above 0")
         needless = self.teacher_cache is not None and self.teacher_views is None
         advice = "give --teacher-views too, how many augmentations of each image it shall hold, or leave it out"
         require(not needless, "teacher-cache", self.teacher_cache, advice)
@@ -90,6 +106,12 @@ class DistillConfig(TeachingOptions, TrainOptions):
     dkd: DKDConfig = field(default_factory=DKDConfig)
     dist: DISTConfig = field(default_factory=DISTConfig)
     wttm: WTTMConfig = field(default_factory=WTTMConfig)
+    fitnet: FitNetConfig = field(default_factory=FitNetConfig)
+    at: ATConfig = field(default_factory=ATConfig)
+    nst: NSTConfig = field(default_factory=NSTConfig)
+    vid: VIDConfig = field(default_factory=VIDConfig)
+    reviewkd: ReviewKDConfig = field(default_factory=ReviewKDConfig)
+    catkd: CATKDConfig = field(default_factory=CATKDConfig)
     sp: SPConfig = field(default_factory=SPConfig)
     cc: CCConfig = field(default_factory=CCConfig)
     rkd: RKDConfig = field(default_factory=RKDConfig)
@@ -99,32 +121,44 @@ class DistillConfig(TeachingOptions, TrainOptions):
     ft: FTConfig = field(default_factory=FTConfig)
     itrd: ITRDConfig = field(default_factory=ITRDConfig)
     crd: CRDConfig = field(default_factory=CRDConfig)
-    crcd: CRCDConfig = field(default_factory=CRCDConfig)
+    crcd: RelationConfig = field(default_factory=RelationConfig)
 
     def __post_init__(self) -> None:
         TeachingOptions.__post_init__(self)
         TrainOptions.__post_init__(self)
+        for learner in self.methods:
+            self.method_settings(learner)
         if self.teacher_epochs is not None:
             advice = f"give more than the {self.warmup_epochs:g} of --warmup-epochs, or lower that"
             require(self.teacher_epochs > self.warmup_epochs, "teacher-epochs", self.teacher_epochs, advice)
         if self.teacher_weights is not None and self.teacher_epochs is not None:
             raise CrcdError("--teacher-weights and --teacher-epochs exclude each other: leave one out")
-        if self.teacher_views is not None and (name := next(filter(uses_maps, self.methods), None)):
+        if self.teacher_views is not None and (learner := next(filter(uses_maps, self.methods), "")):
             raise CrcdError(
-                f"method '{name}' needs the teacher's feature maps, which its cache does not hold: leave out "
+                f"method '{learner}' needs the teacher's feature maps, which its cache does not hold: leave out "
                 "--teacher-views, or that method"
             )
         advice = "without crops and flips there is one view of an image: give 1, or set --crop-padding or --flip"
         require(self.teacher_views in (None, 1) or self.augmented, "teacher-views", self.teacher_views, advice)
 
-    def method_config(self, name: str) -> Any:
-        """Settings of the method of this name, an instance of the class that the registry gives for it."""
-        config = getattr(self, name)
-        assert isinstance(config, METHODS[name][1])
-        return config
+    def method_settings(self, learner: str) -> dict[str, Any]:
+        """Settings of each method of a learner: the run's, but for what its name changes after @.
+
+        Raises:
+            CrcdError: the name is wrong, or a change is of no setting or no value for it.
+        """
+        _, changes = split_name(learner)
+        source = f"method '{learner}'"
+        return {part: fill(getattr(self, part), changes.get(part, {}), source) for part in method_parts(learner)}
 
     def for_teacher(self, out: Path | None) -> TrainConfig:
         """Settings of training this run's teacher from scratch, as a run of its own in the folder ``out``."""
         shared = {f.name: getattr(self, f.name) for f in fields(TrainOptions)}
-        own = {"epochs": self.teacher_epochs or self.epochs, "out": out, "resume": None}
+        own = {
+            "epochs": self.teacher_epochs or self.epochs,
+            "lr": self.teacher_lr or self.lr,
+            "seed": self.seed if self.teacher_seed is None else self.teacher_seed,
+            "out": out,
+            "resume": None,
+        }
         return TrainConfig(model=self.teacher, **(shared | own))

@@ -58,13 +58,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return plain
 
 
-def fill(config: C, plain: Mapping[str, Any], source: Path) -> C:
+def fill(config: C, plain: Mapping[str, Any], source: Path | str) -> C:
     """The settings with those of a YAML mapping put in place.
 
     Args:
         config: a dataclass of settings, the values of all that the mapping does not name.
         plain: values by setting; settings of a method are a mapping of their own.
-        source: the file they stand in, for the error.
+        source: where they stand, for the error.
 
     Raises:
         CrcdError: a name is no setting, or a value is not of the setting's type.

@@ -9,9 +9,10 @@ from torch import nn
 
 from crcd.data import Images, Loader, subset
 from crcd.errors import CrcdError
+from crcd.evaluate.compare import compare
 from crcd.evaluate.scorer import Scorer
 from crcd.methods import uses_maps
-from crcd.models import save_weights
+from crcd.models import save_weights, weights_digest
 from crcd.train.build import build_learners, build_model, load_model, metadata
 from crcd.train.config import DistillConfig
 from crcd.train.device import find_device
@@ -73,7 +74,10 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
     loop.run()
     for learner in learners:
         save_weights(learner.viewer.model, folder.weights(learner.name), metadata(config.student, material))
-    teacher_entry = {**model_entry(config.teacher, model, material), "top1": scorer.teacher_top1}
+    viewers = [learner.viewer for learner in learners]
+    teacher_scores, scores = compare(teacher.viewer, viewers, loader.epoch(0), material.scored.labels)
+    teacher_entry = {**model_entry(config.teacher, model, material), "top1": scorer.teacher_top1, **teacher_scores}
+    teacher_entry["weights"] = weights_digest(model.state_dict())
     if cache:
         teacher_entry["cache"] = cache
     training = _teacher_training(folder)
@@ -84,9 +88,12 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
         "student_images": len(images),
         "teacher": teacher_entry,
         "learners": {
-            learner.name: learner_entry(config.student, learner.viewer.model, learner.name, loop.history, material)
-            | ({"first_stage": first[learner.name]} if learner.name in first else {})
-            for learner in learners
+            learner.name: {
+                **learner_entry(config.student, learner.viewer.model, learner.name, loop.history, material),
+                **score,
+                **({"first_stage": first[learner.name]} if learner.name in first else {}),
+            }
+            for learner, score in zip(learners, scores, strict=True)
         },
         "step_seconds": loop.step_seconds,
         "seconds": round(loop.seconds + sum(part["seconds"] for part in others if part), 3),
@@ -134,7 +141,7 @@ def _trained_teacher(
         own_config = config.for_teacher(own.path)
         if not own.checkpoint.is_file():
             own.create(own_config)
-        model = train_classifier(own_config, material, own, stop, reporter)
+        model = train_classifier(own_config, replace(material, seed=own_config.seed), own, stop, reporter)
     save_weights(model, folder.weights("teacher"), metadata(config.teacher, material))
     return model
 

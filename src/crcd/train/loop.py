@@ -22,6 +22,18 @@ from crcd.train.stop import StopSignal
 from crcd.train.stopwatch import Stopwatch
 
 
+class LearnerFailed(CrcdError):  # noqa: N818 - named as RunStopped is
+    """A loss or weights of a learner are not finite.
+
+    Attributes:
+        learner: its name.
+    """
+
+    def __init__(self, learner: str, message: str) -> None:
+        super().__init__(message)
+        self.learner = learner
+
+
 class Loop:
     """Trains all learners on the same batches and augmentations with one teacher forward a batch.
 
@@ -37,7 +49,7 @@ class Loop:
         folder: where checkpoint and metrics are written.
         stop: asks the loop to stop early.
         reporter: is told what happens.
-        distill_until: last epoch with distillation terms; None for all.
+        distill_until: last epoch with distillation terms, or the share of the epochs with them; None for all.
     """
 
     def __init__(
@@ -51,7 +63,7 @@ class Loop:
         folder: RunFolder,
         stop: StopSignal,
         reporter: Reporter,
-        distill_until: int | None = None,
+        distill_until: float | None = None,
     ) -> None:
         self.title = title
         self.config = config
@@ -95,7 +107,7 @@ class Loop:
             self.reporter.end()
 
     def _train_epoch(self) -> None:
-        weight = distillation_weight(self.distill_until, self.epoch)
+        weight = distillation_weight(self.distill_until, self.config.epochs, self.epoch)
         for inputs in self.train.inputs(self.epoch, self.step):
             rate = learning_rate(self.config, self.epoch, self.step, len(self.train))
             with self._watch.running():
@@ -150,9 +162,10 @@ class Loop:
 
     def _refuse(self, learner: Learner, parts: list[str]) -> None:
         if parts:
-            raise CrcdError(
+            raise LearnerFailed(
+                learner.name,
                 f"{' and '.join(parts)} of learner '{learner.name}' not finite in epoch {self.epoch + 1} by step "
-                f"{self.step}: {learner.advice}; the last good state is {self.folder.checkpoint}"
+                f"{self.step}: {learner.advice}; the last good state is {self.folder.checkpoint}",
             )
 
     @property

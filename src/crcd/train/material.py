@@ -8,6 +8,9 @@ import torch
 from crcd.data import CropFlip, DataSet, Images, Loader, load_dataset, split
 from crcd.train.options import DataOptions
 
+HOLDOUT_SEED = 0
+"""Every run holds out the same images, so that a teacher may be shared by runs of several seeds."""
+
 
 @dataclass(frozen=True)
 class Material:
@@ -19,7 +22,7 @@ class Material:
         scored: images to score on.
         scored_on: ``"test"`` or ``"holdout"``.
         options: settings of the data.
-        seed: of order, augmentation and what is held out.
+        seed: of order and augmentation.
         device: where batches are made.
     """
 
@@ -43,7 +46,7 @@ class Material:
         )
         if options.holdout == 0:
             return cls(data, data.train, data.test, "test", options, seed, device)
-        train, held_out = split(data.train, options.holdout, seed)
+        train, held_out = split(data.train, options.holdout, HOLDOUT_SEED)
         return cls(data, train, held_out, "holdout", options, seed, device)
 
     def train_loader(self, images: Images, pool: int | None = None) -> Loader:

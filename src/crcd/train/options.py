@@ -23,7 +23,7 @@ class DataOptions:
     skip_corrupt: bool = False
     """Leave out images that can't be decoded (they are counted) instead of stopping."""
     holdout: float = 0.0
-    """Share of the training images held out, and scored in place of the test images: for tuning."""
+    """Share of the training images held out, the same for every seed, and scored in place of the test images."""
     batch_size: int = 64
     """Images a step."""
     crop_padding: int = 4
@@ -102,7 +102,8 @@ class RunOptions:
     """The run and its folder."""
 
     recipe: str | None = None
-    """Defaults for all of these: a name of `crcd list recipes` or a YAML file; None takes the data set's."""
+    """Defaults for all of these: a name of `crcd list recipes` or a YAML file, or several joined by +, the last on top;
+    None takes the data set's."""
     seed: int = 0
     """Seed of initial weights, data order, augmentation and choice of images."""
     device: str = "auto"

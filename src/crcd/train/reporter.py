@@ -9,6 +9,9 @@ from crcd.train.learner import Learner
 class Reporter:
     """Is told how a run goes. This one keeps it to itself; the command line's show it."""
 
+    def note(self, text: str) -> None:
+        """What comes next, in words."""
+
     def begin(self, title: str, learners: Sequence[Learner], epochs: int, steps: int, done: int) -> None:
         """Training begins or goes on: epochs in all, steps an epoch, steps done before."""
 

@@ -29,11 +29,14 @@ def learning_rate(options: OptimiserOptions, epoch: int, step: int, steps_per_ep
     return options.lr * options.gamma**passed
 
 
-def distillation_weight(distill_until: int | None, epoch: int) -> float:
+def distillation_weight(distill_until: float | None, epochs: int, epoch: int) -> float:
     """w(e) of the method's terms: 1 for the first ``distill_until`` epochs (None: for all), then 0.
 
     Args:
-        distill_until: last epoch with distillation, counted from 1.
+        distill_until: last epoch with distillation, counted from 1; a share of all epochs where below 1.
+        epochs: how many there are.
         epoch: from 0.
     """
-    return 1.0 if distill_until is None or epoch < distill_until else 0.0
+    if distill_until is None:
+        return 1.0
+    return 1.0 if epoch < (round(distill_until * epochs) if distill_until < 1 else distill_until) else 0.0

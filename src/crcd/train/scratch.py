@@ -2,6 +2,8 @@
 
 from torch import nn
 
+from crcd.evaluate.calibration import expected_calibration_error
+from crcd.evaluate.predict import predict
 from crcd.evaluate.scorer import Scorer
 from crcd.models import Viewer, save_weights
 from crcd.train.build import build_model, metadata
@@ -60,6 +62,7 @@ def train_classifier(
     loop.run()
     save_weights(model, folder.weights(NAME), metadata(config.model, material))
     entry = learner_entry(config.model, model, NAME, loop.history, material)
+    entry["ece"] = expected_calibration_error(predict([model], loader.epoch(0))[0], material.scored.labels)
     times = {"step_seconds": loop.step_seconds, "seconds": loop.seconds}
     folder.write_summary({**describe_run(config, material), "learners": {NAME: entry}, **times})
     return model

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from crcd.data import Batch, Loader
 from crcd.errors import CrcdError
+from crcd.models import weights_digest
 from crcd.relation.view import View
 from crcd.train.config import DistillConfig
 from crcd.train.files import write_atomically
@@ -44,7 +45,7 @@ class TeacherCache:
         self.loader = loader
         assert loader.pool_RN3 is not None
         self.views = len(loader.pool_RN3)
-        teacher = f"{config.teacher} in {config.precision}, {_digest(model.state_dict())}"
+        teacher = f"{config.teacher} in {config.precision}, {weights_digest(model.state_dict())}"
         self.identity = {"teacher": teacher, **loader.pool_identity(), "stored": "float16"}
         self.hash = hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -119,7 +120,7 @@ class TeacherCache:
             raise stop.stopped(f"in view {view + 1} of {self.views} of the teacher")
 
     def _metadata(self, view: int, tensors: Mapping[str, Tensor]) -> dict[str, str]:
-        return {**self.identity, "view": str(view), "sha256": _digest(tensors)}
+        return {**self.identity, "view": str(view), "sha256": weights_digest(tensors)}
 
 
 class CachedTeacher:
@@ -183,12 +184,3 @@ def _rounded(x: Tensor, what: str) -> Tensor:
             "leave out --teacher-views, so that the teacher is asked at each step"
         )
     return rounded
-
-
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    """Hash of names, types, shapes and bits."""
-    sha = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        sha.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        sha.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return sha.hexdigest()

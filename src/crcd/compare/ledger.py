@@ -1,0 +1,134 @@
+"""The ledger: a JSONL file of measured cells, one line each."""
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+from crcd.compare.cell import Cell
+from crcd.errors import CrcdError
+from crcd.train.config import DistillConfig
+from crcd.train.config_file import fill
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One measured cell.
+
+    Attributes:
+        recipe: the recipe of its run.
+        setup: the recipe, and what differs from it.
+        method: name of the learner; after @, what differs from the recipe's settings of its methods.
+        seed: of initial weights, order of the data, augmentation and choice of images.
+        result: the student after the last epoch: network, its cost, ``top1`` and further scores, the loss and its
+            parts, epochs, and seconds (null where all learners ran as one CUDA graph).
+        top1_by_epoch: accuracy after each epoch, percent.
+        teacher: network, cost, scores, how long it was trained, and ``weights``, the digest of its weights. ``given``
+            says whether they came with the command, so that the settings do not tell how they were made.
+        run: data, numbers of images, what was scored on, commit, device, versions, and ``side_by_side``, the learners
+            that shared the batches and the seconds of a step.
+        settings: all settings of the run that have an effect, those of other methods left out.
+    """
+
+    recipe: str
+    setup: str
+    method: str
+    seed: int
+    result: dict[str, Any]
+    top1_by_epoch: list[float]
+    teacher: dict[str, Any]
+    run: dict[str, Any]
+    settings: dict[str, Any]
+
+    @classmethod
+    def read(cls, plain: Mapping[str, Any], where: str) -> Self:
+        """An entry of a line's content.
+
+        Raises:
+            CrcdError: a field is missing or not of its type.
+        """
+        kinds = {"seed": int, "top1_by_epoch": list, "recipe": str, "setup": str, "method": str}
+        for field in fields(cls):
+            kind = kinds.get(field.name, dict)
+            if not isinstance(plain.get(field.name), kind):
+                raise CrcdError(f"{where}: '{field.name}' is missing or not a {kind.__name__}; is this a ledger?")
+        if not isinstance(plain["result"].get("top1"), int | float):
+            raise CrcdError(f"{where}: 'result' has no number 'top1'; is this a ledger?")
+        return cls(**{field.name: plain[field.name] for field in fields(cls)})
+
+    @property
+    def cell(self) -> Cell | None:
+        """What it measured, told by the settings of today; None if they have no place for one of its settings."""
+        given = self.teacher["weights"] if self.teacher.get("given") else None
+        try:
+            config = fill(DistillConfig(), {**self.settings, "methods": [self.method], "seed": self.seed}, "ledger")
+            return Cell.of(config, self.method, given)
+        except CrcdError:
+            return None
+
+    @property
+    def pair(self) -> tuple[int, str]:
+        """Seed and teacher: entries in which both are the same are compared with one another."""
+        return self.seed, self.teacher.get("weights", "")
+
+
+class Ledger:
+    """All entries of a file, and a way to add some.
+
+    Args:
+        path: the file; it need not exist.
+
+    Raises:
+        CrcdError: a line is JSON but no entry. A line that is cut off is left out, with a warning.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.entries: list[Entry] = []
+        if not path.exists():
+            return
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CrcdError(f"ledger {path} can't be read ({error}): name a JSONL file with --ledger") from error
+        for number, line in enumerate(lines, 1):
+            try:
+                plain = json.loads(line)
+            except json.JSONDecodeError:
+                log.warning("%s: line %d is cut off, it is left out", path, number)
+                continue
+            if not isinstance(plain, dict):
+                raise CrcdError(f"{path} line {number}: no entry; is this a ledger?")
+            self.entries.append(Entry.read(plain, f"{path} line {number}"))
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Add entries with one write, flushed to the disk.
+
+        Raises:
+            CrcdError: the file can't be written.
+        """
+        entries = list(entries)
+        text = "".join(json.dumps(asdict(entry)) + "\n" for entry in entries)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab+") as file:
+                if file.tell() > 0:
+                    file.seek(-1, os.SEEK_END)
+                    text = text if file.read(1) == b"\n" else "\n" + text
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise CrcdError(
+                f"ledger {self.path} can't be written ({error.strerror}): make room or name another"
+            ) from error
+        self.entries += entries
+
+    def measured(self) -> dict[Cell, Entry]:
+        """The latest entry of each cell."""
+        return {cell: entry for entry in self.entries if (cell := entry.cell) is not None}

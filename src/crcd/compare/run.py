@@ -1,0 +1,232 @@
+"""Measures the cells of a comparison that its ledger does not have yet."""
+
+import hashlib
+import json
+import logging
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torchvision
+
+from crcd import __version__
+from crcd.compare.cell import Cell, Setup
+from crcd.compare.ledger import Entry, Ledger
+from crcd.errors import CrcdError
+from crcd.models import weights_digest
+from crcd.train.build import load_model
+from crcd.train.config import DistillConfig
+from crcd.train.config_file import WITHOUT_EFFECT, fingerprint, to_plain
+from crcd.train.device import find_device
+from crcd.train.distill import distill
+from crcd.train.loop import LearnerFailed
+from crcd.train.material import Material
+from crcd.train.reporter import Reporter
+from crcd.train.run_folder import RunFolder
+from crcd.train.scratch import train
+from crcd.train.stop import RunStopped
+
+FAILURES = (CrcdError, RuntimeError, ValueError, OSError)
+"""What a cell may fail with without ending the others."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that could not be measured, and why."""
+
+    setup: str
+    method: str
+    seed: int
+    reason: str
+
+
+class TeacherFile(NamedTuple):
+    """Weights of a teacher, and what the ledger says of how they were made."""
+
+    weights: Path
+    entry: dict[str, Any]
+
+
+class Comparison:
+    """Cells of some setups over some seeds: every method of a seed learns on the same batches from the same teacher.
+
+    The methods of one setup and seed that the ledger lacks are trained side by side in one run; a learner's numbers
+    do not depend on those beside it, so methods that are added later are paired with those of before. A run that was
+    interrupted is gone on with. A method that fails is left out and the others are run without it.
+
+    Args:
+        setups: the columns.
+        seeds: of the students; the teacher is one for all, trained with seed 0 unless the settings say otherwise.
+        ledger: what is measured already; finished cells are added.
+        folder: where the runs lie.
+        budget: seconds; None for no limit.
+    """
+
+    def __init__(
+        self, setups: Sequence[Setup], seeds: Sequence[int], ledger: Ledger, folder: Path, budget: float | None = None
+    ) -> None:
+        self.setups = [replace(setup, config=_with_teacher_seed(setup.config)) for setup in setups]
+        self.seeds = seeds
+        self.ledger = ledger
+        self.folder = folder
+        self.deadline = None if budget is None else time.monotonic() + budget
+        self.failures: list[Failure] = []
+        self._given: dict[Setup, str] = {}
+
+    def cells(self) -> dict[Cell, tuple[Setup, str]]:
+        """Every cell, with its setup and the name of its method."""
+        return {
+            Cell.of(replace(setup.config, seed=seed), method, self._digest(setup)): (setup, method)
+            for seed in self.seeds
+            for setup in self.setups
+            for method in setup.methods
+        }
+
+    def entries(self) -> list[Entry]:
+        """What the ledger has of the cells, told in the words of this comparison."""
+        measured = self.ledger.measured()
+        return [
+            replace(measured[cell], setup=setup.label, method=method)
+            for cell, (setup, method) in self.cells().items()
+            if cell in measured
+        ]
+
+    def run(self, reporter: Reporter) -> None:
+        """Measure what is missing, seed by seed.
+
+        Raises:
+            RunStopped: a signal or the time budget stopped it; calling it again goes on.
+        """
+        for done, (seed, setup) in enumerate(product(self.seeds, self.setups), 1):
+            measured = self.ledger.measured()
+            config = replace(setup.config, seed=seed)
+            missing = [m for m in setup.methods if Cell.of(config, m, self._digest(setup)) not in measured]
+            if missing:
+                of = len(self.seeds) * len(self.setups)
+                reporter.note(f"{done} of {of}: {setup.label}, seed {seed}: {' '.join(missing)}")
+                self._measure(setup, replace(config, methods=tuple(missing)), reporter)
+
+    def _measure(self, setup: Setup, config: DistillConfig, reporter: Reporter) -> None:
+        try:
+            teacher = self._teacher(config, reporter)
+        except FAILURES as error:
+            self._fail(setup, config.seed, config.methods, error)
+        else:
+            self._isolate(setup, config, teacher, reporter)
+
+    def _isolate(self, setup: Setup, config: DistillConfig, teacher: TeacherFile, reporter: Reporter) -> None:
+        """Train the methods side by side; where one fails, the others without it."""
+        try:
+            self._run(setup, config, teacher, reporter)
+        except LearnerFailed as error:
+            self._fail(setup, config.seed, [error.learner], error)
+            others = tuple(name for name in config.methods if name != error.learner)
+            if others:
+                self._isolate(setup, replace(config, methods=others), teacher, reporter)
+        except FAILURES as error:
+            if len(config.methods) == 1:
+                self._fail(setup, config.seed, config.methods, error)
+                return
+            for name in config.methods:
+                self._isolate(setup, replace(config, methods=(name,)), teacher, reporter)
+
+    def _fail(self, setup: Setup, seed: int, methods: Sequence[str], error: Exception) -> None:
+        if not isinstance(error, CrcdError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / "errors.txt").open("a", encoding="utf-8") as file:
+                file.write("".join(traceback.format_exception(error)))
+        reason = " ".join(str(error).split()) or type(error).__name__
+        self.failures += [Failure(setup.label, name, seed, reason) for name in methods]
+        log.warning("%s, seed %d, %s failed: %s", setup.label, seed, " ".join(methods), reason)
+
+    def _run(self, setup: Setup, config: DistillConfig, teacher: TeacherFile, reporter: Reporter) -> None:
+        """Train the methods side by side and add them to the ledger."""
+        own = replace(config, teacher_weights=teacher.weights, teacher_epochs=None, teacher_lr=None, teacher_seed=None)
+        digest = hashlib.sha256(f"{fingerprint(own)} {self._digest(setup)}".encode()).hexdigest()[:8]
+        folder = RunFolder(self.folder / f"{setup.slug}-seed{config.seed}-{digest}")
+        resume = folder.path if folder.config.is_file() else None
+        distill(replace(own, out=folder.path, resume=resume, time_budget=self._time_left()), reporter)
+        self.ledger.append(_entries(setup, config, folder, teacher.entry))
+        folder.checkpoint.unlink(missing_ok=True)
+
+    def _teacher(self, config: DistillConfig, reporter: Reporter) -> TeacherFile:
+        """The teacher, trained if need be."""
+        if config.teacher_weights is not None:
+            return TeacherFile(config.teacher_weights, {"given": True})
+        plan = config.for_teacher(None)
+        folder = RunFolder(self.folder / "teachers" / f"{config.teacher.replace('/', '_')}-{fingerprint(plan)[:8]}")
+        if not folder.summary.is_file():
+            resume = folder.path if folder.config.is_file() else None
+            train(replace(plan, out=folder.path, resume=resume, time_budget=self._time_left()), reporter)
+            folder.checkpoint.unlink(missing_ok=True)
+        summary = folder.read_summary()
+        cost = {"epochs": summary["epochs"], "seconds": summary["step_seconds"]}
+        return TeacherFile(folder.weights("ce"), {"given": False, **cost})
+
+    def _time_left(self) -> str | None:
+        if self.deadline is None:
+            return None
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise RunStopped("time budget used up between two runs", 0)
+        return f"{left:.3f}s"
+
+    def _digest(self, setup: Setup) -> str | None:
+        """Digest of the teacher's weights where the settings name a file."""
+        config = setup.config
+        if config.teacher_weights is None:
+            return None
+        if setup not in self._given:
+            material = Material.load(config, config.seed, find_device("cpu"))
+            model = load_model(config.teacher, config.teacher_weights, material)
+            self._given[setup] = weights_digest(model.state_dict())
+        return self._given[setup]
+
+
+def _with_teacher_seed(config: DistillConfig) -> DistillConfig:
+    if config.teacher_weights is not None or config.teacher_seed is not None:
+        return config
+    return replace(config, teacher_seed=0)
+
+
+def _entries(setup: Setup, config: DistillConfig, folder: RunFolder, teacher: dict[str, Any]) -> list[Entry]:
+    """Ledger entries of all learners of a finished run."""
+    summary = folder.read_summary()
+    top1: dict[str, list[float]] = {}
+    for line in folder.metrics.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        top1.setdefault(record["learner"], []).append(record["top1"])
+    learners = summary.pop("learners")
+    teacher = summary.pop("teacher") | teacher
+    for name in ("seed", "epochs"):
+        del summary[name]
+    versions = {"crcd": __version__, "torch": torch.__version__, "torchvision": torchvision.__version__}
+    run = {**summary, "versions": versions, "side_by_side": list(learners)}
+    entries = []
+    for name, result in learners.items():
+        settings = {
+            k: v for k, v in to_plain(config).items() if k not in {*WITHOUT_EFFECT, "methods", "teacher_weights"}
+        }
+        mine = config.method_settings(name)
+        settings = {k: v for k, v in settings.items() if not isinstance(v, dict) or k in mine}
+        entries.append(
+            Entry(
+                recipe=setup.recipe,
+                setup=setup.label,
+                method=name,
+                seed=config.seed,
+                result=result,
+                top1_by_epoch=top1[name],
+                teacher=teacher,
+                run=run,
+                settings=settings,
+            )
+        )
+    return entries

@@ -1,0 +1,49 @@
+"""Means, spreads and paired differences of a few runs."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import Any
+
+from scipy.stats import t
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviation (n - 1 in its denominator; NaN for one value) of n values."""
+
+    mean: float
+    std: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f}" if self.n == 1 else f"{self.mean:.2f} ± {self.std:.2f}"
+
+
+@dataclass(frozen=True)
+class Difference(Spread):
+    """Spread of n paired differences, and the t interval of their mean, mean -+ t_{0.975, n-1} std / sqrt(n)."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.2f}" if self.n == 1 else f"{self.mean:+.2f} ± {self.std:.2f}"
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Spread of at least one value."""
+    return Spread(mean(values), stdev(values) if len(values) > 1 else math.nan, len(values))
+
+
+def paired(values: Mapping[Any, float], baseline: Mapping[Any, float]) -> Difference | None:
+    """Differences to the baseline over the keys (seed and teacher) that both have; None if there are none."""
+    gains = [value - baseline[key] for key, value in values.items() if key in baseline]
+    if not gains:
+        return None
+    own = spread(gains)
+    half = math.nan if own.n == 1 else float(t.ppf((1 + CONFIDENCE) / 2, own.n - 1)) * own.std / math.sqrt(own.n)
+    return Difference(own.mean, own.std, own.n, own.mean - half, own.mean + half)

@@ -1,0 +1,174 @@
+"""Entries of a ledger as tables: accuracy, gains over a baseline, fidelity, and what others report."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from crcd.compare.ledger import Entry
+from crcd.compare.published import published
+from crcd.compare.statistics import Difference, Spread, paired, spread
+
+SCORES = {
+    "agreement": ("agreement %", 2),
+    "kl": ("KL, nats", 3),
+    "ece": ("ECE %", 2),
+    "cka": ("CKA", 3),
+    "correlation_difference": ("correlation difference", 4),
+}
+"""Further scores of a student: their headings, and how many digits are shown."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Words in rows.
+
+    Attributes:
+        title: what it shows.
+        header: one a column; the first column names the rows.
+        rows: their cells.
+        notes: what a reader must know.
+    """
+
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Column:
+    """All entries of one setup.
+
+    Attributes:
+        label: of the setup.
+        entries: by method, in the order in which they came; each method's by seed and teacher.
+    """
+
+    label: str
+    entries: dict[str, dict[tuple[int, str], Entry]]
+
+    @property
+    def first(self) -> Entry:
+        """Any entry: data, teacher and student are those of all."""
+        return next(iter(next(iter(self.entries.values())).values()))
+
+    def scores(self, method: str, name: str = "top1") -> dict[tuple[int, str], float]:
+        """A score of a method by seed and teacher."""
+        own = self.entries.get(method, {})
+        return {pair: entry.result[name] for pair, entry in own.items() if entry.result.get(name) is not None}
+
+    def teachers(self) -> Spread:
+        """Accuracy of its teachers."""
+        tops = {e.teacher["weights"]: e.teacher["top1"] for own in self.entries.values() for e in own.values()}
+        return spread(list(tops.values()))
+
+    def gain(self, method: str, baseline: str) -> Difference | None:
+        """Paired differences of a method's accuracy to the baseline's."""
+        return None if method == baseline else paired(self.scores(method), self.scores(baseline))
+
+    def published(self) -> dict[tuple[str, str], float]:
+        """What others report on this pair, by method and source."""
+        first = self.first
+        pair = f"{first.teacher['model']}/{first.result['model']}"
+        rows = published(first.run["data"]) if first.run["scored_on"] == "test" else ()
+        return {(row.method, row.source): row.top1[pair] for row in rows if pair in row.top1}
+
+
+def columns(entries: Sequence[Entry]) -> list[Column]:
+    """Entries by setup. Of a cell that was measured twice the later entry counts."""
+    found: dict[tuple[str, str], Column] = {}
+    for entry in entries:
+        cell = entry.cell
+        key = entry.setup, cell.setup if cell else ""
+        taken = sum(label == entry.setup for label, _ in found)
+        if key not in found:
+            label = f"{entry.setup} ({taken + 1})" if taken else entry.setup
+            found[key] = Column(label, {})
+        found[key].entries.setdefault(entry.method, {})[entry.pair] = entry
+    return list(found.values())
+
+
+def tables(entries: Sequence[Entry], baseline: str) -> list[Table]:
+    """The tables of a comparison: accuracy and gains over all setups where there are several, then each setup's own.
+
+    Args:
+        entries: of a ledger.
+        baseline: method that gains are paired with.
+    """
+    found = columns(entries)
+    made = [_accuracy(found), _gains(found, baseline)] if len(found) > 1 else []
+    return made + [_setup(column, baseline) for column in found]
+
+
+def _accuracy(found: Sequence[Column]) -> Table:
+    rows = [["teacher", *(str(column.teachers()) for column in found)]]
+    for method in _methods(found):
+        rows.append([method, *(_spread(column.scores(method)) for column in found)])
+    reported = [column.published() for column in found]
+    for method, source in dict.fromkeys(key for own in reported for key in own):
+        values = [f"{own[method, source]:.2f}" if (method, source) in own else "" for own in reported]
+        rows.append([f"{method} [{source}]", *values])
+    header = ["top-1 %", *(f"{column.label} (n = {_seeds(column)})" for column in found)]
+    return Table("Accuracy after the last epoch", header, rows, _notes(found, any(reported)))
+
+
+def _gains(found: Sequence[Column], baseline: str) -> Table:
+    rows = []
+    for method in _methods(found):
+        if method != baseline:
+            gains = [column.gain(method, baseline) for column in found]
+            rows.append(
+                [method, *(f"{gain} ({_interval(gain)})".removesuffix(" ()") if gain else "" for gain in gains)]
+            )
+    title = f"Paired difference to {baseline}, points (95 % interval of its mean)"
+    return Table(title, ["", *(column.label for column in found)], rows)
+
+
+def _setup(column: Column, baseline: str) -> Table:
+    shown = [name for name in SCORES if any(column.scores(method, name) for method in column.entries)]
+    blank = [""] * len(shown)
+    first = column.first
+    rows = [[f"teacher ({first.teacher['model']})", "", str(column.teachers()), "", "", *blank]]
+    for method, own in column.entries.items():
+        gain = column.gain(method, baseline)
+        scores = [_score(column.scores(method, name), SCORES[name][1]) for name in shown]
+        cells = [str(len(own)), _spread(column.scores(method)), str(gain) if gain else "", _interval(gain)]
+        rows.append([f"{method} ({first.result['model']})", *cells, *scores])
+    reported = column.published()
+    rows += [[f"{method} [{source}]", "", f"{top1:.2f}", "", "", *blank] for (method, source), top1 in reported.items()]
+    gain_heading = f"paired difference to {baseline}"
+    header = ["", "seeds", "top-1 %", gain_heading, "its 95 % interval", *(SCORES[name][0] for name in shown)]
+    return Table(column.label, header, rows, _notes([column], bool(reported)))
+
+
+def _methods(found: Sequence[Column]) -> list[str]:
+    return list(dict.fromkeys(method for column in found for method in column.entries))
+
+
+def _seeds(column: Column) -> str:
+    counts = {len(own) for own in column.entries.values()}
+    return str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+
+
+def _spread(values: Mapping[tuple[int, str], float]) -> str:
+    return str(spread(list(values.values()))) if values else ""
+
+
+def _score(values: Mapping[tuple[int, str], float], digits: int) -> str:
+    return f"{spread(list(values.values())).mean:.{digits}f}" if values else ""
+
+
+def _interval(gain: Difference | None) -> str:
+    return "" if gain is None or math.isnan(gain.low) else f"{gain.low:+.2f} to {gain.high:+.2f}"
+
+
+def _notes(found: Sequence[Column], beside: bool) -> list[str]:
+    entries = [entry for column in found for own in column.entries.values() for entry in own.values()]
+    run = [entry.run for entry in entries]
+    where = " and ".join(dict.fromkeys(f"{r['scored_images']} {r['scored_on']} images of {r['data']}" for r in run))
+    commits = ", ".join(dict.fromkeys(r["commit"][:7] + "-dirty" * r["commit"].endswith("-dirty") for r in run))
+    devices = ", ".join(dict.fromkeys(r["device"] for r in run))
+    notes = [f"± is the standard deviation over seeds; {where}; measured at {commits} on {devices}."]
+    if beside:
+        notes.append("Rows with a source in brackets are what others report, with their own teachers.")
+    return notes

@@ -1,0 +1,98 @@
+"""crcd compare as people call it."""
+
+import csv
+import json
+import signal
+
+import pytest
+
+from processes import until
+
+QUICK = (
+    *("--device", "cpu", "--image-size", "8", "--student-images", "100", "--batch-size", "32"),
+    *("--epochs", "1", "--teacher", "resnet8"),
+)
+
+
+def test_a_comparison_and_its_tables(crcd, tmp_path):
+    out = tmp_path / "out"
+    words = ("compare", "digits", *QUICK, "--methods", "kd", "ce", "--seeds", "2", "--out", out)
+    answer = crcd(*words)
+    assert answer.status == 0, answer.err
+    assert "1 of 2: digits" in answer.out
+    assert "paired difference to kd" in answer.out
+    assert answer.out.endswith(f"the tables are in {out}/table.md, .tex and .csv\n")
+    rows = list(csv.DictReader((out / "table.csv").read_text().splitlines()))
+    assert [(row["method"], row["seeds"]) for row in rows] == [("kd", "2"), ("ce", "2")]
+    assert "| ce (resnet8) | 2 |" in (out / "table.md").read_text()
+    assert r"\toprule" in (out / "table.tex").read_text()
+
+    again = crcd(*words)
+    assert again.status == 0
+    assert "training" not in again.out
+    drawn = crcd("compare", "--ledger", out / "ledger.jsonl")
+    assert drawn.status == 0
+    assert "ce (resnet8)" in drawn.out
+
+    more = crcd(*words, "--draw", "--seeds", "3", "--baseline", "ce")
+    assert more.status == 2
+    assert "paired difference to ce" in more.out
+    assert "2 of 6 cells are not in" in more.err
+
+
+def test_failures_are_told_and_the_rest_is_drawn(crcd, tmp_path):
+    methods = ("--methods", "ce", "crd", "--crd.negatives", "5000")
+    answer = crcd("compare", "digits", *QUICK, *methods, "--seeds", "1", "--out", tmp_path / "out")
+    assert answer.status == 2
+    assert "ce (resnet8)" in answer.out
+    assert "1 of 2 cells failed (crd@crd.negatives=5000" in answer.err
+
+
+def test_time_budget_ends_well(crcd, tmp_path):
+    words = ("compare", "digits", *QUICK, "--seeds", "1", "--out", tmp_path / "out", "--time-budget", "0.01s")
+    answer = crcd(*words)
+    assert answer.status == 0
+    assert "time budget used up" in answer.err
+    assert "continue with the same command: crcd compare digits" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["compare"], "crcd compare needs a recipe"),
+        (["compare", "digit"], "unknown recipe 'digit': did you mean digits"),
+        (["compare", "--ledger", "absent.jsonl"], "--ledger absent.jsonl: there is no such file"),
+        (["compare", "digits", "--recipe", "cifar100"], "recipes come first, crcd compare cifar100"),
+        (["compare", "digits", "--resume", "runs/x"], "--resume is not needed"),
+        (["compare", "digits", "--seeds", "0"], "--seeds is 0: give 1 or more"),
+        (["compare", "digits", "--baseline", "kt"], "unknown method 'kt'"),
+    ],
+)
+def test_mistakes_are_one_line(crcd, words, named):
+    answer = crcd(*words)
+    assert answer.status == 2
+    assert named in answer.err
+    assert answer.err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_it_gives_the_same_tables(tmp_path, start, finish):
+    small = ("--device", "cpu", "--image-size", "8", "--student-images", "400", "--batch-size", "16", "--epochs", "3")
+    words = ("compare", "digits", *small, "--teacher", "resnet8", "--methods", "ce", "kd", "crcd+kd", "--seeds", "2")
+
+    def files(folder):
+        return [(folder / f"table.{kind}").read_text() for kind in ("md", "tex", "csv")]
+
+    answer = finish(start(*words, "--out", tmp_path / "whole"))
+    assert answer.status == 0, answer.err
+    cut = tmp_path / "cut"
+    for place in ("teachers/*", "*-seed0-*", "*-seed1-*"):
+        process = start(*words, "--out", cut, "--checkpoint-seconds", "0.05")
+        until(lambda place=place: any(cut.glob(f"{place}/checkpoint.pt")), process)
+        process.send_signal(signal.SIGKILL)
+        assert finish(process).status == -signal.SIGKILL
+    answer = finish(start(*words, "--out", cut))
+    assert answer.status == 0, answer.err
+    assert files(cut) == files(tmp_path / "whole")
+    cells = [json.loads(line) for line in (cut / "ledger.jsonl").read_text().splitlines()]
+    assert len(cells) == len({(cell["method"], cell["seed"]) for cell in cells}) == 6

@@ -1,0 +1,104 @@
+import csv
+import io
+import math
+from dataclasses import replace
+
+import pytest
+from scipy import stats
+
+from crcd.compare.formats import csv_rows, latex, markdown
+from crcd.compare.published import published
+from crcd.compare.statistics import paired, spread
+from crcd.compare.table import columns, tables
+
+KD, CRCD = [90.0, 92.0, 91.0], [92.0, 92.5, 93.0]
+
+
+@pytest.fixture
+def entries(entry):
+    return [
+        made
+        for seed, (kd, crcd) in enumerate(zip(KD, CRCD, strict=True))
+        for made in (entry("kd", seed, kd), entry("crcd+kd", seed, crcd))
+    ]
+
+
+def test_paired_interval_is_that_of_students_t():
+    gain = paired(dict(enumerate(CRCD)), dict(enumerate(KD)))
+    differences = [a - b for a, b in zip(CRCD, KD, strict=True)]
+    interval = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    assert (gain.low, gain.high) == pytest.approx((interval.low, interval.high))
+    assert gain.mean == pytest.approx(1.5)
+    assert str(gain) == "+1.50 ± 0.87"
+
+
+def test_only_what_both_have_is_paired():
+    gain = paired({0: 3.0, 1: 5.0, 7: 100.0}, {0: 1.0, 1: 2.0, 8: 0.0})
+    assert (gain.mean, gain.n) == (2.5, 2)
+    assert paired({0: 1.0}, {1: 1.0}) is None
+    alone = paired({0: 1.0}, {0: 2.0})
+    assert str(alone) == "-1.00"
+    assert math.isnan(alone.low)
+    assert str(spread([5.0])) == "5.00"
+
+
+def test_one_setup_is_one_table(entries):
+    (table,) = tables(entries, "kd")
+    assert table.title == "digits"
+    teacher, kd, crcd = table.rows
+    assert teacher[:3] == ["teacher (resnet20)", "", "99.00"]
+    assert kd == ["kd (resnet8)", "3", "91.00 ± 1.00", "", "", "0.910"]
+    assert crcd[:4] == ["crcd+kd (resnet8)", "3", "92.50 ± 0.50", "+1.50 ± 0.87"]
+    assert crcd[4] == "-0.65 to +3.65"
+    assert "360 test images of digits; measured at ccccccc on cpu" in table.notes[0]
+
+
+def test_other_teachers_are_not_paired(entry):
+    other = entry("crcd+kd", 0, 95.0)
+    other = replace(other, teacher={**other.teacher, "weights": "cd", "top1": 98.0})
+    (table,) = tables([entry("kd", 0, 90.0), other], "kd")
+    assert table.rows[0][2] == "98.50 ± 0.71"
+    assert table.rows[2][3] == ""
+
+
+def test_several_setups_stand_side_by_side_beside_what_others_report(entry):
+    pairs = {"pair a": "resnet56/resnet20", "pair b": "resnet32x4/resnet8x4"}
+    entries = [
+        entry(method, 0, top1, setup=setup, pair=pair, data="cifar100")
+        for setup, pair in pairs.items()
+        for method, top1 in (("kd", 70.0), ("crcd+kd", 71.0))
+    ]
+    accuracy, gains, first, second = tables(entries, "kd")
+    assert accuracy.header == ["top-1 %", "pair a (n = 1)", "pair b (n = 1)"]
+    rows = {row[0]: row[1:] for row in accuracy.rows}
+    assert rows["crcd+kd"] == ["71.00", "71.00"]
+    assert rows["CRD [Tian, Krishnan and Isola, ICLR 2020 (CRD), their benchmark]"] == ["71.16", "75.51"]
+    assert gains.rows == [["crcd+kd", "+1.00", "+1.00"]]
+    assert (first.title, second.title) == ("pair a", "pair b")
+    assert any("what others report" in note for note in accuracy.notes)
+
+
+def test_a_setup_of_one_name_and_other_settings_is_another_column(entry):
+    found = columns([entry("kd", 0, 90.0), entry("kd", 0, 80.0, epochs=3), entry("ce", 0, 70.0)])
+    assert [column.label for column in found] == ["digits", "digits (2)"]
+    assert list(found[0].entries) == ["kd", "ce"]
+
+
+def test_published_rows_cover_the_pairs():
+    rows = {row.method: row for row in published("cifar100")}
+    assert len(rows["KD"].top1) == len(rows["CRD"].top1) == len(rows["WTTM+ITRD"].top1) == 13
+    assert rows["CRD"].top1["vgg13/mobilenetv2"] == 69.73
+    assert {row.method for row in published("imagenet")} >= {"teacher", "student alone", "CRCD"}
+    assert published("digits") == ()
+    assert all(row.source for data in ("cifar100", "imagenet") for row in published(data))
+
+
+def test_written_forms(entries):
+    drawn = tables(entries, "kd")
+    assert "| crcd+kd (resnet8) | 3 | 92.50 ± 0.50 | +1.50 ± 0.87 | -0.65 to +3.65 | 0.925 |" in markdown(drawn)
+    tex = latex(drawn)
+    assert r"crcd+kd (resnet8) & 3 & 92.50 $\pm$ 0.50 & +1.50 $\pm$ 0.87 & -0.65 to +3.65 & 0.925 \\" in tex
+    assert r"top-1 \%" in tex
+    kd, crcd = csv.DictReader(io.StringIO(csv_rows(columns(entries), "kd")))
+    assert (float(crcd["top1"]), float(crcd["difference"]), crcd["seeds"]) == (92.5, 1.5, "3")
+    assert (kd["difference"], kd["source"]) == ("", "measured")
