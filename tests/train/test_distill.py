@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from crcd.errors import CrcdError
 from crcd.evaluate.compare import compare
 from crcd.methods import METHODS
+from crcd.methods.two_stage import TwoStage
 from crcd.models import Viewer, read_metadata
 from crcd.relation.config import RelationConfig
 from crcd.train.build import load_model
@@ -21,14 +22,16 @@ from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder
 from crcd.train.stop import RunStopped
 
-PARTS = {"crcd": ("feature", "gradient", "mi_bound")}
+PARTS = {"crcd": ("feature", "gradient", "mi_bound"), "fsp": ()}
 """What a method reports beside its loss, where that is not its own name."""
+
+TWO_STAGES = [name for name, (kind, _) in METHODS.items() if issubclass(kind, TwoStage)]
 
 
 def numbers(outcome, learner):
     """What must not change from run to run: scores and loss parts, not times."""
     entry = outcome.summary["learners"][learner]
-    return {name: value for name, value in entry.items() if name != "seconds"}
+    return {name: value for name, value in entry.items() if name not in ("seconds", "first_stage")}
 
 
 def test_run_folder(quick, tmp_path):
@@ -90,9 +93,10 @@ def test_bf16_is_a_run_of_its_own_with_weights_and_banks_in_float32(quick, tmp_p
     assert floating == {torch.float32}
 
 
-@pytest.mark.parametrize("method", [*METHODS, "crd+kd", "sp+crcd"])
+@pytest.mark.parametrize("method", [*METHODS, "crd+kd", "sp+crcd", "fsp+kd"])
 def test_every_method_trains_and_goes_on_from_its_checkpoint(quick, tmp_path, method):
     small = {name: replace(getattr(quick(), name), negatives=40, dim=16) for name in ("crd", "crcd")}
+    small |= {name: replace(getattr(quick(), name), first_stage_epochs=1) for name in TWO_STAGES}
     whole = distill(quick(methods=(method,), epochs=2, out=tmp_path / "whole", **small))
     history = [json.loads(line) for line in (whole.folder / "metrics.jsonl").read_text().splitlines()]
     assert all(math.isfinite(record["loss"]) for record in history)

@@ -23,7 +23,7 @@ def full_disk():
 def test_checkpoint_comes_back(tmp_path):
     path = tmp_path / "checkpoint.pt"
     save_checkpoint(path, {"fingerprint": "f", "weights": torch.arange(3.0), "history": [{"epoch": 1}]})
-    state = load_checkpoint(path, "f")
+    state = load_checkpoint(path, "f", tmp_path)
     assert torch.equal(state["weights"], torch.arange(3.0))
     assert state["history"] == [{"epoch": 1}]
 
@@ -35,7 +35,7 @@ def test_full_disk_keeps_the_old_checkpoint_and_says_so_in_one_line(tmp_path):
         save_checkpoint(path, {"fingerprint": "f", "weights": torch.zeros(10**5)})
     assert "the file of before is kept" in str(error.value)
     assert "\n" not in str(error.value)
-    assert len(load_checkpoint(path, "f")["weights"]) == 3
+    assert len(load_checkpoint(path, "f", tmp_path)["weights"]) == 3
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -52,8 +52,8 @@ def test_failed_writing_leaves_nothing(tmp_path):
 def test_checkpoint_of_other_settings_is_refused(tmp_path):
     path = tmp_path / "checkpoint.pt"
     save_checkpoint(path, {"fingerprint": "f"})
-    with pytest.raises(CrcdError, match="other settings than"):
-        load_checkpoint(path, "g")
+    with pytest.raises(CrcdError, match=r"other settings than \S*config.yaml: undo"):
+        load_checkpoint(path, "g", tmp_path / "config.yaml")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x80\x02c__builtin__\neval\n."])
@@ -61,4 +61,4 @@ def test_broken_checkpoint_is_one_line(tmp_path, content):
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(content)
     with pytest.raises(CrcdError, match="cannot be read as a checkpoint"):
-        load_checkpoint(path, "f")
+        load_checkpoint(path, "f", tmp_path)

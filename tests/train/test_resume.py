@@ -5,6 +5,8 @@ import pytest
 from safetensors.torch import load_file
 
 from crcd.errors import CrcdError
+from crcd.methods.fsp import FSPConfig
+from crcd.methods.ft import FTConfig
 from crcd.relation.config import RelationConfig
 from crcd.train.distill import distill
 from crcd.train.reporter import Reporter
@@ -16,10 +18,10 @@ class CrashError(Exception):
 
 
 class CrashAfter(Reporter):
-    """Crashes after so many steps, or after so many batches of the teacher's cache."""
+    """Crashes after so many steps, or batches of the teacher's cache, or trainings that came to their end."""
 
-    def __init__(self, steps, fillings=-1):
-        self.left = {"step": steps, "fill": fillings}
+    def __init__(self, steps=-1, fillings=-1, ends=-1):
+        self.left = {"step": steps, "fill": fillings, "end": ends}
 
     def count(self, kind):
         self.left[kind] -= 1
@@ -32,16 +34,21 @@ class CrashAfter(Reporter):
     def fill(self, images):
         self.count("fill")
 
+    def end(self):
+        self.count("end")
+
 
 def results(folder):
-    """Weights, scores and loss parts of a finished run, without its times."""
+    """Weights, scores and loss parts of a finished run and its first stages, without its times."""
     summary = json.loads((folder / "summary.json").read_text())
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    files = [folder / "metrics.jsonl", *sorted((folder / "first-stage").rglob("metrics.jsonl"))]
+    lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     for entry in (
         summary,
         summary["teacher"],
         summary["teacher"].get("cache", {}),
         *summary["learners"].values(),
+        *(learner.get("first_stage", {}) for learner in summary["learners"].values()),
         *lines,
     ):
         for name in ("seconds", "step_seconds", "images_per_second"):
@@ -96,13 +103,50 @@ def test_a_finished_run_stays_as_it_is(settings, uninterrupted):
     assert results(uninterrupted) == before
 
 
+@pytest.fixture(scope="module")
+def in_stages(quick):
+    """3 steps an epoch: 6 steps of a first stage, 6 of another, 6 of all learners together."""
+    return quick(methods=("ce", "fsp", "ft+kd"), fsp=FSPConfig(2), ft=FTConfig(2), epochs=2)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted_in_stages(in_stages, tmp_path_factory):
+    return results(distill(replace(in_stages, out=tmp_path_factory.mktemp("stages"))).folder)
+
+
+@pytest.mark.parametrize("seconds", [1e9, 1e-9], ids=["saved after an epoch", "saved after each step"])
+@pytest.mark.parametrize("crash", [{"steps": n} for n in (1, 5, 8, 13, 17)] + [{"ends": n} for n in (1, 2)], ids=str)
+def test_a_run_that_crashed_in_any_stage_goes_on(in_stages, uninterrupted_in_stages, tmp_path, crash, seconds):
+    config = replace(in_stages, out=tmp_path / "run", checkpoint_seconds=seconds)
+    with pytest.raises(CrashError):
+        distill(config, CrashAfter(**crash))
+    assert results(distill(replace(config, resume=config.out)).folder) == uninterrupted_in_stages
+
+
+def test_the_time_budget_stops_a_first_stage(in_stages, uninterrupted_in_stages, tmp_path):
+    config = replace(in_stages, out=tmp_path / "run")
+    with pytest.raises(RunStopped, match=f"of training the first stage of fsp; continue with: .*--resume {config.out}"):
+        distill(replace(config, time_budget="0.001s"))
+    assert not (config.out / "checkpoint.pt").exists()
+    assert results(distill(replace(config, resume=config.out)).folder) == uninterrupted_in_stages
+
+
+def test_a_first_stage_under_changed_settings_is_refused(in_stages, tmp_path):
+    config = replace(in_stages, out=tmp_path / "run")
+    with pytest.raises(CrashError):
+        distill(config, CrashAfter(1))
+    told = f"fsp/checkpoint.pt comes from other settings than {config.out / 'config.yaml'}: undo"
+    with pytest.raises(CrcdError, match=told):
+        distill(replace(config, resume=config.out, lr=0.1))
+
+
 def test_a_run_that_crashed_while_the_teacher_was_asked_goes_on(quick, tmp_path):
     config = quick(methods=("kd",), teacher_views=2, out=tmp_path / "whole")
     whole = results(distill(config).folder)
     for batches in (1, 6):  # in the first view, in the second
         crashed = replace(config, out=tmp_path / f"{batches}")
         with pytest.raises(CrashError):
-            distill(crashed, CrashAfter(-1, batches))
+            distill(crashed, CrashAfter(fillings=batches))
         assert results(distill(replace(crashed, resume=crashed.out)).folder) == whole
 
 

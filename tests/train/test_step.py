@@ -9,12 +9,16 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from crcd.data import CropFlip, Loader, TensorImages
+from crcd.methods.combined import Combined
 from crcd.methods.crcd import CRCD
+from crcd.methods.fsp import FSP, FSPConfig
 from crcd.methods.kd import KD, KDConfig
-from crcd.models import Viewer, create_model
+from crcd.models import Viewer, create_model, stage_names
 from crcd.relation.config import RelationConfig
 from crcd.train import captured
 from crcd.train.captured import WARM_UP, CapturedStep
+from crcd.train.config import DistillConfig
+from crcd.train.first_stage import first_stages
 from crcd.train.learner import Learner
 from crcd.train.options import ComputeOptions, OptimiserOptions
 from crcd.train.randomness import RandomStream
@@ -146,6 +150,27 @@ def test_recorded_steps_are_the_eager_steps(recorded):
     assert len(recorded) == 2
 
 
+def train_in_two_stages(kind, device=CPU):
+    """A learner's first stage and then two epochs, one with its method, each stage with a step of its own."""
+    _, loader = build(kind, device)
+    stream = RandomStream(0, device)
+    with stream.active():
+        model = create_model("resnet8", CLASSES, 1)
+    teacher = Teacher(create_model("resnet8", CLASSES, 1), device, ComputeOptions(), maps=True)
+    method = Combined({"fsp": FSP(FSPConfig(), [(16, 16), (16, 16), (32, 32), (64, 64)]), "kd": KD(KDConfig())})
+    config = DistillConfig()
+    learner = Learner("fsp+kd", Viewer(model, stage_names(model)), method, config, stream, device, config)
+    first = kind(loader, teacher, list(first_stages(learner, config).values()))
+    for inputs in loader.inputs(0):
+        first(inputs, 0.05, 1.0)
+    return train(kind(loader, teacher, [learner]), loader)
+
+
+def test_recorded_stages_are_the_eager_ones(recorded):
+    assert_same(train_in_two_stages(CapturedStep), train_in_two_stages(Step), rtol=0, atol=0)
+    assert len(recorded) == 3
+
+
 def test_a_step_that_cannot_be_captured_goes_on_eagerly(recorded, monkeypatch, caplog):
     """The work fails, and then, as PyTorch's does, the end of the capture too: the first reason is told."""
     left = []
@@ -190,6 +215,19 @@ def test_captured_equals_eager(objective, source, caplog):
         torch.backends.cudnn.deterministic = before
     assert not caplog.records
     assert steps[0][0]._graph is not None
+    assert_same(learners, others, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.gpu
+@gpu
+def test_captured_stages_equal_eager_ones(caplog):
+    device = torch.device("cuda:0")
+    torch.backends.cudnn.deterministic, before = True, torch.backends.cudnn.deterministic
+    try:
+        learners, others = (train_in_two_stages(kind, device) for kind in (CapturedStep, Step))
+    finally:
+        torch.backends.cudnn.deterministic = before
+    assert not caplog.records
     assert_same(learners, others, rtol=1e-3, atol=1e-4)
 
 

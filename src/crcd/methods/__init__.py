@@ -15,6 +15,8 @@ from crcd.methods.crd import CRD, CRDConfig
 from crcd.methods.dist import DIST, DISTConfig
 from crcd.methods.dkd import DKD, DKDConfig
 from crcd.methods.fitnet import FitNet, FitNetConfig
+from crcd.methods.fsp import FSP, FSPConfig
+from crcd.methods.ft import FT, FTConfig
 from crcd.methods.itrd import ITRD, ITRDConfig
 from crcd.methods.kd import KD, KDConfig
 from crcd.methods.luminet import LumiNet, LumiNetConfig
@@ -48,6 +50,8 @@ METHODS: dict[str, tuple[type[Method], type[Any]]] = {
     "rkd": (RKD, RKDConfig),
     "pkt": (PKT, PKTConfig),
     "srrl": (SRRL, SRRLConfig),
+    "fsp": (FSP, FSPConfig),
+    "ft": (FT, FTConfig),
     "itrd": (ITRD, ITRDConfig),
     "crd": (CRD, CRDConfig),
     "crcd": (CRCD, RelationConfig),

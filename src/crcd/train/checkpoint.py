@@ -19,12 +19,13 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     write_atomically(path, lambda file: torch.save(state, file))
 
 
-def load_checkpoint(path: Path, fingerprint: str) -> dict[str, Any]:
+def load_checkpoint(path: Path, fingerprint: str, settings: Path) -> dict[str, Any]:
     """A stored state, on the CPU.
 
     Args:
         path: the file.
         fingerprint: of the settings under which the run goes on; the state must come from the same.
+        settings: the file that they stand in, for the error.
 
     Raises:
         CrcdError: the file is broken or holds more than plain values, or the settings are others.
@@ -34,7 +35,5 @@ def load_checkpoint(path: Path, fingerprint: str) -> dict[str, Any]:
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         raise CrcdError(f"{path} cannot be read as a checkpoint: begin the run anew in another --out") from error
     if not isinstance(state, dict) or state.get("fingerprint") != fingerprint:
-        raise CrcdError(
-            f"{path} comes from other settings than {path.with_name('config.yaml')}: undo the change of that file"
-        )
+        raise CrcdError(f"{path} comes from other settings than {settings}: undo the change of that file")
     return state

@@ -13,6 +13,8 @@ from crcd.methods.crd import CRDConfig
 from crcd.methods.dist import DISTConfig
 from crcd.methods.dkd import DKDConfig
 from crcd.methods.fitnet import FitNetConfig
+from crcd.methods.fsp import FSPConfig
+from crcd.methods.ft import FTConfig
 from crcd.methods.itrd import ITRDConfig
 from crcd.methods.kd import KDConfig
 from crcd.methods.luminet import LumiNetConfig
@@ -117,6 +119,8 @@ class DistillConfig(TeachingOptions, TrainOptions):
     rkd: RKDConfig = field(default_factory=RKDConfig)
     pkt: PKTConfig = field(default_factory=PKTConfig)
     srrl: SRRLConfig = field(default_factory=SRRLConfig)
+    fsp: FSPConfig = field(default_factory=FSPConfig)
+    ft: FTConfig = field(default_factory=FTConfig)
     itrd: ITRDConfig = field(default_factory=ITRDConfig)
     crd: CRDConfig = field(default_factory=CRDConfig)
     crcd: RelationConfig = field(default_factory=RelationConfig)

@@ -16,6 +16,7 @@ from crcd.models import save_weights, weights_digest
 from crcd.train.build import build_learners, build_model, load_model, metadata
 from crcd.train.config import DistillConfig
 from crcd.train.device import find_device
+from crcd.train.first_stage import first_stages, train_first_stages
 from crcd.train.loop import Loop
 from crcd.train.material import Material
 from crcd.train.options import ComputeOptions
@@ -66,6 +67,8 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
         files = TeacherCache(config.teacher_cache or folder.path / "teacher-cache", config, model, train)
         cache = files.fill(teacher, stop, reporter)
         guide = CachedTeacher(files, teacher)
+    first = train_first_stages(config, learners, guide, train, scorer, folder, stop, reporter)
+    guide = guide if any(learner.guided for learner in learners) else None
     title = " ".join(config.methods)
     loop = Loop(title, config, learners, guide, train, scorer, folder, stop, reporter, config.distill_until)
     loop.run()
@@ -79,6 +82,7 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
         teacher_entry["cache"] = cache
     training = _teacher_training(folder)
     teacher_entry |= {"epochs": training["epochs"], "seconds": training["step_seconds"]} if training else UNTRAINED
+    others = (training, cache, *first.values())
     summary = {
         **describe_run(config, material),
         "student_images": len(images),
@@ -87,18 +91,19 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
             learner.name: {
                 **learner_entry(config.student, learner.viewer.model, learner.name, loop.history, material),
                 **score,
+                **({"first_stage": first[learner.name]} if learner.name in first else {}),
             }
             for learner, score in zip(learners, scores, strict=True)
         },
         "step_seconds": loop.step_seconds,
-        "seconds": round(loop.seconds + cache.get("seconds", 0.0) + (training["seconds"] if training else 0.0), 3),
+        "seconds": round(loop.seconds + sum(part["seconds"] for part in others if part), 3),
     }
     folder.write_summary(summary)
     return Outcome(folder.path, summary)
 
 
 def _rehearse(config: DistillConfig, material: Material, images: Images, train: Loader, teacher: Teacher) -> None:
-    """Take one step with learners that are thrown away: mistakes show here, before a teacher's long training."""
+    """Take one step of each stage with learners that are thrown away: mistakes show here, before a long training."""
     if config.teacher_cache is not None:
         try:
             config.teacher_cache.mkdir(parents=True, exist_ok=True)
@@ -107,7 +112,10 @@ def _rehearse(config: DistillConfig, material: Material, images: Images, train: 
             advice = "name a folder that can be written"
             raise CrcdError(f"--teacher-cache is {config.teacher_cache} ({error.strerror}): {advice}") from error
     learners = build_learners(replace(config, compile=False), material, images, teacher)
-    Step(train, teacher, learners)(next(train.inputs(0)), config.lr, weight=1.0)
+    inputs = next(train.inputs(0))
+    for stage in (stage for learner in learners for stage in first_stages(learner, config).values()):
+        Step(train, teacher, [stage])(inputs, stage.config.lr, weight=1.0)
+    Step(train, teacher, learners)(inputs, config.lr, weight=1.0)
 
 
 def _initial_teacher(config: DistillConfig, material: Material, folder: RunFolder) -> nn.Module:

@@ -34,6 +34,9 @@ class Learner:
         compute: how its network computes.
     """
 
+    advice = "try a lower --lr or longer --warmup-epochs"
+    """What to do where its loss is not finite."""
+
     def __init__(
         self,
         name: str,
@@ -47,6 +50,7 @@ class Learner:
         self.name = name
         self.viewer = viewer.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.method = method.to(device) if method is not None else None
+        self.guided = method is not None and method.beside_ce
         self.stream = stream
         self.device = device
         self.totals = Totals(device)
@@ -90,7 +94,7 @@ class Learner:
     def _loss(self, batch: Batch, teacher: Callable[[], View] | None) -> tuple[Tensor, dict[str, Tensor]]:
         student = self.read(batch.image)
         ce = cross_entropy(student.logits, batch.target)
-        if self.method is None or teacher is None:
+        if self.method is None or not self.guided or teacher is None:
             return ce, {"loss": ce.detach(), "ce": ce.detach()}
         terms = self.method(student, teacher(), batch)
         loss = self.method.ce_weight * ce + self.weight * terms["loss"]

@@ -165,8 +165,7 @@ class Loop:
             raise LearnerFailed(
                 learner.name,
                 f"{' and '.join(parts)} of learner '{learner.name}' not finite in epoch {self.epoch + 1} by step "
-                f"{self.step}: try a lower --lr or longer --warmup-epochs; "
-                f"the last good state is {self.folder.checkpoint}",
+                f"{self.step}: {learner.advice}; the last good state is {self.folder.checkpoint}",
             )
 
     @property
@@ -195,7 +194,7 @@ class Loop:
         self._saved = time.monotonic()
 
     def _load(self) -> None:
-        state = load_checkpoint(self.folder.checkpoint, fingerprint(self.config))
+        state = load_checkpoint(self.folder.checkpoint, fingerprint(self.config), self.folder.config)
         if state["images"] != self._images:
             raise CrcdError(
                 f"{self.folder.checkpoint} was made with other training images ({state['images']['count']} of them, "

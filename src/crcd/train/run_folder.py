@@ -34,6 +34,13 @@ class RunFolder:
         """File for the weights of a learner or of the teacher."""
         return self.path / f"{name}.safetensors"
 
+    def inner(self, *names: str) -> "RunFolder":
+        """A folder inside, made where it is absent, for a part of the run that goes by the run's own settings."""
+        folder = RunFolder(self.path.joinpath(*names))
+        folder.config = self.config
+        folder.path.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def refuse_used(self) -> None:
         """Raises ``CrcdError`` if the path is taken by a file or a folder with anything but a config.yaml in it."""
         if self.path.exists() and not self.path.is_dir():
