@@ -33,7 +33,7 @@ def test_whatever_has_an_effect_makes_another_cell():
     assert len(cells) == 7
 
 
-def test_a_setup_is_told_by_what_differs_from_its_recipe():
+def test_a_setup_is_told_by_what_differs_from_its_recipe(tmp_path):
     config = replace(
         DIGITS,
         epochs=3,
@@ -48,6 +48,9 @@ def test_a_setup_is_told_by_what_differs_from_its_recipe():
     assert setup.methods == ("ce", "kd@kd.weight=2.0", "crcd+kd@kd.weight=2.0")
     for own, mine in zip(config.methods, setup.methods, strict=True):
         assert setup.config.method_settings(mine) == config.method_settings(own)
+    own = tmp_path / "own.yaml"
+    own.write_text("base: digits\n")
+    assert Setup.of(DIGITS, f"{own}+ablation/relation").label == "own+ablation/relation"
     assert "/" not in replace(setup, label="cifar100/resnet56-resnet20 precision=bf16").slug
 
 

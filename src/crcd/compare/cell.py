@@ -4,11 +4,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Self
 
 from crcd.methods import METHODS, method_parts
 from crcd.methods.names import join_name, split_name
-from crcd.recipes import with_recipe
+from crcd.recipes import FILES, with_recipe
 from crcd.train.config import DistillConfig
 from crcd.train.config_file import WITHOUT_EFFECT, to_plain
 
@@ -49,7 +50,7 @@ class Setup:
     """A column of a comparison.
 
     Attributes:
-        recipe: its recipe.
+        recipe: name of its recipe; without folder and ending where that is a file.
         label: the recipe, and what differs from it.
         config: settings of its runs; those of the methods are the recipe's.
         methods: names of its learners, which say where they differ from the recipe's settings.
@@ -68,7 +69,8 @@ class Setup:
         differing = [f"{name}={_text(value)}" for name, value in shared.items() if value != usual[name]]
         methods = dict.fromkeys(_told_by(config, base, learner) for learner in config.methods)
         plain = replace(config, methods=tuple(methods), **{name: getattr(base, name) for name in METHODS})
-        return cls(recipe, " ".join([recipe, *differing]), plain, tuple(methods))
+        called = "+".join(Path(name).stem if name.endswith(FILES) else name for name in recipe.split("+"))
+        return cls(called, " ".join([called, *differing]), plain, tuple(methods))
 
     @property
     def slug(self) -> str:

@@ -154,7 +154,8 @@ class Comparison:
         resume = folder.path if folder.config.is_file() else None
         distill(replace(own, out=folder.path, resume=resume, time_budget=self._time_left()), reporter)
         self.ledger.append(_entries(setup, config, folder, teacher.entry))
-        folder.checkpoint.unlink(missing_ok=True)
+        for checkpoint in folder.path.rglob("checkpoint.pt"):
+            checkpoint.unlink()
 
     def _teacher(self, config: DistillConfig, reporter: Reporter) -> TeacherFile:
         """The teacher, trained if need be."""

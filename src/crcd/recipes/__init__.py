@@ -9,6 +9,8 @@ from crcd.train.config_file import fill, read_yaml
 
 C = TypeVar("C", bound=DistillConfig)
 
+FILES = (".yaml", ".yml")
+"""How the name of a recipe ends that is a file of one's own."""
 HERE = Path(__file__).parent
 
 
@@ -46,7 +48,7 @@ def _layers(name: str, above: tuple[str, ...]) -> list[tuple[Path, dict[str, Any
 
 
 def _read(name: str) -> tuple[Path, dict[str, Any]]:
-    if name.endswith((".yaml", ".yml")):
+    if name.endswith(FILES):
         path = Path(name)
     elif name in recipe_names():
         path = HERE / f"{name}.yaml"
