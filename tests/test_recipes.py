@@ -1,11 +1,17 @@
 """Recipes: named, laid one over the other, and fit to run."""
 
-import pytest
+from dataclasses import replace
 
+import pytest
+import torch
+
+from crcd.data import DataSet, TensorImages
 from crcd.errors import CrcdError
 from crcd.methods import METHODS
 from crcd.recipes import recipe_names, with_recipe
 from crcd.train.config import DistillConfig
+from crcd.train.distill import distill
+from crcd.train.stop import RunStopped
 
 PAIRS = [name for name in recipe_names() if name.startswith("cifar100/")]
 SLOW_LEARNERS = {"mobilenetv2", "shufflenetv1", "shufflenetv2"}
@@ -65,3 +71,22 @@ def test_mistakes_name_the_file(tmp_path):
         recipe(str(first))
     with pytest.raises(CrcdError, match="unknown recipe 'ablation/relations': did you mean ablation/relation"):
         recipe("digits+ablation/relations")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_runs(name, tmp_path, monkeypatch):
+    """On noise, until the first step of the teacher's training: every learner took one of its own before that."""
+    config = recipe(name)
+    size = config.image_size or {"stl10": 96, "tiny-imagenet": 64, "folder": 224}.get(config.data, 32)
+    count, classes = (200, 4) if size == 224 else (20_000, 100) if config.data != "digits" else (1437, 10)
+    channels = 1 if config.data == "digits" else 3
+    noise = torch.randint(256, (count, channels, size, size), dtype=torch.uint8)
+    images = TensorImages(noise, torch.arange(count) % classes)
+    data = DataSet(config.data, images, images, tuple(map(str, range(classes))), (0.5,) * channels, (0.3,) * channels)
+    monkeypatch.setattr("crcd.train.material.load_dataset", lambda *_, **__: data)
+    if size == 224:
+        config = replace(config, crcd=replace(config.crcd, negatives=100), crd=replace(config.crd, negatives=100))
+    small = replace(config, batch_size=4, workers=0, warmup_epochs=0.0, time_budget="0.001s", device="cpu")
+    with pytest.raises(RunStopped, match="after step 1 of training"):
+        distill(replace(small, out=tmp_path / "run"))

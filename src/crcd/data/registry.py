@@ -20,7 +20,7 @@ RECIPES = {
     "fashion-mnist": "cifar100",
     "stl10": "stl10",
     "tiny-imagenet": "tiny-imagenet",
-    "imagenet": "folder",
+    "imagenet": "imagenet/resnet34-resnet18",
     "folder": "folder",
 }
 """The recipe that each data set takes when none is named."""
