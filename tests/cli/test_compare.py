@@ -20,7 +20,7 @@ def test_a_comparison_and_its_tables(crcd, tmp_path):
     answer = crcd(*words)
     assert answer.status == 0, answer.err
     assert "1 of 2: digits" in answer.out
-    assert "paired difference to kd" in answer.out
+    assert "less kd" in answer.out
     assert answer.out.endswith(f"the tables are in {out}/table.md, .tex and .csv\n")
     rows = list(csv.DictReader((out / "table.csv").read_text().splitlines()))
     assert [(row["method"], row["seeds"]) for row in rows] == [("kd", "2"), ("ce", "2")]
@@ -36,7 +36,7 @@ def test_a_comparison_and_its_tables(crcd, tmp_path):
 
     more = crcd(*words, "--draw", "--seeds", "3", "--baseline", "ce")
     assert more.status == 2
-    assert "paired difference to ce" in more.out
+    assert "less ce" in more.out
     assert "2 of 6 cells are not in" in more.err
 
 

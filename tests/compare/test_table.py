@@ -50,7 +50,7 @@ def test_one_setup_is_one_table(entries):
     assert kd == ["kd (resnet8)", "3", "91.00 ± 1.00", "", "", "0.910"]
     assert crcd[:4] == ["crcd+kd (resnet8)", "3", "92.50 ± 0.50", "+1.50 ± 0.87"]
     assert crcd[4] == "-0.65 to +3.65"
-    assert "360 test images of digits; measured at ccccccc on cpu" in table.notes[0]
+    assert "360 test images of digits, last epoch; measured at ccccccc on cpu" in table.notes[0]
 
 
 def test_other_teachers_are_not_paired(entry):

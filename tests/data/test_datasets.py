@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from crcd.data import Loader, TensorImages, check_labels, dataset_names, default_recipe, load_dataset, split, subset
-from crcd.data import folder as folder_module
+from crcd.data import encoded as encoded_module
 from crcd.data.decode import decode
 from crcd.errors import CrcdError
 
@@ -50,7 +50,7 @@ def test_folder_too_big_for_memory_gives_the_same_batches(tmp_path, monkeypatch)
     root = make_folder(tmp_path)
     found = []
     for budget in (2**31, 0):
-        monkeypatch.setattr(folder_module, "MEMORY_BUDGET", budget)
+        monkeypatch.setattr(encoded_module, "MEMORY_BUDGET", budget)
         data = load_dataset("folder", root, image_size=8)
         loader = Loader(
             data.train, 4, augment=None, mean=data.mean, std=data.std, device=torch.device("cpu"), seed=0, train=True
@@ -70,7 +70,7 @@ def test_corrupt_images_are_counted_named_and_skipped(tmp_path, monkeypatch, bud
     if budget:
         with pytest.raises(CrcdError, match=r"2 of 10 images can't be read .*dark/a\.jpg.*--skip-corrupt"):
             load_dataset("folder", root, image_size=8)
-    monkeypatch.setattr(folder_module, "MEMORY_BUDGET", budget)
+    monkeypatch.setattr(encoded_module, "MEMORY_BUDGET", budget)
     data = load_dataset("folder", root, image_size=8, skip_corrupt=True)
     assert len(data.train) == 8
     assert data.train.fetch(torch.arange(8)).shape == (8, 3, 8, 8)
@@ -82,7 +82,7 @@ def test_class_that_is_corrupt_throughout(tmp_path, monkeypatch, budget):
     root = make_folder(tmp_path)
     for file in MODES:
         (root / "val/dark" / file).write_bytes(b"")
-    monkeypatch.setattr(folder_module, "MEMORY_BUDGET", budget)
+    monkeypatch.setattr(encoded_module, "MEMORY_BUDGET", budget)
     with pytest.raises(CrcdError, match=r"5 of 10 .*val/dark/a\.jpg.*leaves a class without images"):
         load_dataset("folder", root, image_size=8, skip_corrupt=True)
 
@@ -95,17 +95,17 @@ def test_reading_a_folder_writes_nothing_to_stdout(tmp_path, capsys):
 def test_looking_for_corrupt_images_keeps_no_pixels(tmp_path, monkeypatch):
     owners, most = [], 0
 
-    def watched(path: Path, size: int) -> torch.Tensor:
+    def watched(path: Path, size: int, name: str) -> torch.Tensor:
         nonlocal most
-        pixels = decode(path, size).numpy().copy()
+        pixels = decode(path, size, name).numpy().copy()
         owners.append(weakref.ref(pixels))
         most = max(most, sum(owner() is not None for owner in owners))
         return torch.from_numpy(pixels)
 
     root = make_folder(tmp_path)
-    monkeypatch.setattr(folder_module, "MEMORY_BUDGET", 0)
-    monkeypatch.setattr(folder_module, "decode", watched)
-    monkeypatch.setattr(folder_module.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(encoded_module, "MEMORY_BUDGET", 0)
+    monkeypatch.setattr(encoded_module, "decode", watched)
+    monkeypatch.setattr(encoded_module.os, "cpu_count", lambda: 1)
     load_dataset("folder", root, image_size=8, skip_corrupt=True)
     assert len(owners) == 20
     assert most <= 2
@@ -114,7 +114,7 @@ def test_looking_for_corrupt_images_keeps_no_pixels(tmp_path, monkeypatch):
 def test_corrupt_image_met_while_decoding(tmp_path, monkeypatch):
     root = make_folder(tmp_path)
     (root / "train/dark/a.jpg").write_bytes(b"no image")
-    monkeypatch.setattr(folder_module, "MEMORY_BUDGET", 0)
+    monkeypatch.setattr(encoded_module, "MEMORY_BUDGET", 0)
     data = load_dataset("folder", root, image_size=8)
     with pytest.raises(CrcdError, match=r"dark/a\.jpg is not a readable image.*--skip-corrupt"):
         data.train.fetch(torch.arange(10))
@@ -124,7 +124,7 @@ def test_faulty_folders(tmp_path):
     with pytest.raises(CrcdError, match="train is missing"):
         load_dataset("folder", tmp_path / "nowhere")
     (tmp_path / "a/train").mkdir(parents=True)
-    with pytest.raises(CrcdError, match=r"train: .*each class needs a folder with images"):
+    with pytest.raises(CrcdError, match=r"train holds no class folder: each class needs a folder with images"):
         load_dataset("folder", tmp_path / "a")
     root = make_folder(tmp_path / "b")
     (root / "train/empty").mkdir()
@@ -223,5 +223,10 @@ def test_tiny_imagenet_subset():
     if not (ROOT / "tiny-imagenet").is_dir():
         pytest.skip("the Tiny ImageNet subset is not under .data/")
     root = next(path.parent for path in (ROOT / "tiny-imagenet").rglob("train"))
-    data = load_dataset("folder", root, image_size=64)
+    data = load_dataset("tiny-imagenet", root)
     assert (len(data.train), len(data.test), data.num_classes) == (20_000, 5_000, 200)
+    assert torch.bincount(data.train.labels).tolist() == [100] * 200
+    pixels = data.train.fetch(torch.arange(0, 20_000, 10)).double() / 255
+    assert pixels.mean((0, 2, 3)).tolist() == pytest.approx(data.mean, abs=0.01)
+    assert pixels.std((0, 2, 3)).tolist() == pytest.approx(data.std, abs=0.01)
+    assert load_dataset("folder", root, image_size=32).train.labels.equal(data.train.labels)

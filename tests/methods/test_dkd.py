@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from crcd.data import Batch
 from crcd.errors import CrcdError
 from crcd.methods.dkd import DKD, DKDConfig, dkd_terms
 from crcd.methods.kd import distillation_loss, standardised
@@ -66,7 +67,7 @@ def test_sure_networks_have_finite_gradients():
 
 @pytest.mark.parametrize("standardise", [False, True])
 def test_trains_the_student(standardise):
-    config = DKDConfig(alpha=0.5, beta=3.0, temperature=2.0, standardise=standardise)
+    config = DKDConfig(alpha=0.5, beta=3.0, temperature=2.0, warm_up_epochs=0, standardise=standardise)
     terms = check_gradients(DKD.build(config, student_view(), teacher_view(), TARGET), "dkd")
     z_s, z_t = (view.logits.detach().double() for view in (student_view(), teacher_view()))
     if standardise:
@@ -77,10 +78,17 @@ def test_trains_the_student(standardise):
     assert terms["loss"].item() == pytest.approx(0.5 * own + 3 * others, rel=1e-4)
 
 
+def test_both_weights_grow_epoch_by_epoch():
+    method = DKD.build(DKDConfig(warm_up_epochs=4), student_view(), teacher_view(), TARGET)
+    batch = Batch(torch.zeros(len(TARGET), 1, 4, 4), TARGET, torch.arange(len(TARGET)))
+    losses = torch.stack([method(student_view(), teacher_view(), batch)["loss"] for _ in range(6)])
+    torch.testing.assert_close(losses / losses[-1], torch.tensor([0.25, 0.5, 0.75, 1, 1, 1]))
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "said"),
     [("alpha", -1.0, "0 or more"), ("beta", math.nan, "0 or more"), ("temperature", 0.0, "above 0")],
 )
 def test_bad_settings(setting, value, said):
-    with pytest.raises(CrcdError, match=rf"dkd\.{setting} is {value}: give .* {said}"):
+    with pytest.raises(CrcdError, match=rf"dkd\.{setting} is {value}: give .*{said}"):
         DKDConfig(**{setting: value})

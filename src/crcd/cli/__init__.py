@@ -13,6 +13,8 @@ COMMANDS = {
     "compare": ("compare", "methods over seeds and pairs of networks, in tables with their spreads"),
     "train": ("train", "train one classifier from scratch"),
     "evaluate": ("evaluate", "score weights on a data set"),
+    "probe": ("probe", "classify other images by the features of trained networks"),
+    "data": ("data", "fetch and check data sets"),
     "list": ("names", "names of models, methods, data sets and recipes"),
 }
 """Each command's module in this package, imported when it is called for, and its meaning."""
@@ -35,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: words after ``crcd``; None takes those of the process.
 
     Returns:
-        Exit status: 0 done or time budget used up, 2 a mistake of the user (one line on standard error),
-        130 interrupted.
+        Exit status: 0 done or time budget used up, 1 a checked data set is broken, 2 a mistake of the user (one line
+        on standard error), 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:

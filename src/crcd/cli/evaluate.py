@@ -27,7 +27,7 @@ class EvaluateConfig:
     data: str | None = None
     """Data set; None takes the one that the weights name."""
     data_dir: Path | None = None
-    """Where the data set lies; digits need none."""
+    """Where the data set lies; digits and hf/NAME need none."""
     download: bool = False
     """Download the data set into --data-dir if it is absent."""
     image_size: int | None = None

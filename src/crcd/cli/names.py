@@ -14,7 +14,10 @@ KINDS = {"models": model_names, "methods": method_names, "data": dataset_names, 
 def run(words: Sequence[str]) -> None:
     """Print the names of one kind, one a line, or of all kinds."""
     if list(words) in (["-h"], ["--help"]):
-        print(f"usage: crcd list [{'|'.join(KINDS)}]\n\nWithout a word: all of them. Any timm network is timm/NAME.")
+        print(
+            f"usage: crcd list [{'|'.join(KINDS)}]\n\nWithout a word: all of them. Any timm network is timm/NAME, any "
+            "image data set of the Hugging Face hub hf/NAME."
+        )
     elif not words:
         print("\n".join(f"{kind}: {' '.join(names())}" for kind, names in KINDS.items()))
     elif len(words) > 1:

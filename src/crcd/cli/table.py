@@ -1,6 +1,6 @@
 """What a run or a comparison came to, as a table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE
@@ -10,9 +10,15 @@ from rich.table import Table
 from crcd.compare.table import Table as Words
 from crcd.train.outcome import Outcome
 
-SCORES = {"top-1 %": "top1", "agreement %": "agreement", "KL": "kl", "ECE %": "ece"}
-"""Headings and the figures below them, two decimals each; the last two only where the console is wide enough."""
+SCORES = {
+    "top-1 %": ("top1", ".2f"),
+    "agreement %": ("agreement", ".2f"),
+    "KL": ("kl", ".3f"),
+    "ECE %": ("ece", ".2f"),
+}
+"""Headings, and name and format of the figures below them."""
 WIDE = 100
+"""Columns of a console from which on it shows all scores, not the first two alone."""
 
 
 def grid(words: Words) -> Table:
@@ -28,26 +34,27 @@ def grid(words: Words) -> Table:
 def show(outcome: Outcome, console: Console) -> None:
     """Print teacher and learners with cost and scores after the last epoch, then the folder."""
     summary = outcome.summary
-    scores = list(SCORES)[: None if console.width >= WIDE else 2]
+    headings = list(SCORES)[: None if console.width >= WIDE else 2]
     title = f"{summary['data']}, {summary['scored_images']} {summary['scored_on']} images, last epoch"
     table = Table(title=title, box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     table.add_column("network", overflow="fold")
-    for heading in ("parameters", "multiply-adds", *scores, "seconds"):
+    for heading in ("parameters", "multiply-adds", *headings, "seconds"):
         table.add_column(heading, justify="right", no_wrap=True)
     if "teacher" in summary:
-        table.add_row("teacher", *_cells(summary["teacher"], scores), end_section=True)
+        table.add_row("teacher", *_cells(summary["teacher"], headings), end_section=True)
     for name, entry in summary["learners"].items():
-        table.add_row(name, *_cells(entry, scores))
+        table.add_row(name, *_cells(entry, headings))
     console.print(table)
     console.print(f"all of it is in {outcome.folder}", soft_wrap=True)
 
 
-def _cells(entry: Mapping[str, Any], scores: list[str]) -> list[str]:
+def _cells(entry: Mapping[str, Any], headings: Sequence[str]) -> list[str]:
+    scores = (SCORES[heading] for heading in headings)
     return [
         entry["model"],
         f"{entry['parameters']:,}",
         f"{entry['multiply_adds']:,}",
-        *(f"{entry[SCORES[heading]]:.2f}" if SCORES[heading] in entry else "" for heading in scores),
+        *(format(entry[name], form) if name in entry else "" for name, form in scores),
         "" if entry["seconds"] is None else f"{entry['seconds']:.1f}",
     ]

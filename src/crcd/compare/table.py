@@ -13,7 +13,7 @@ SCORES = {
     "kl": ("KL, nats", 3),
     "ece": ("ECE %", 2),
     "cka": ("CKA", 3),
-    "correlation_difference": ("correlation difference", 4),
+    "correlation_difference": ("corr. diff.", 4),
 }
 """Further scores of a student: their headings, and how many digits are shown."""
 
@@ -136,8 +136,7 @@ def _setup(column: Column, baseline: str) -> Table:
         rows.append([f"{method} ({first.result['model']})", *cells, *scores])
     reported = column.published()
     rows += [[f"{method} [{source}]", "", f"{top1:.2f}", "", "", *blank] for (method, source), top1 in reported.items()]
-    gain_heading = f"paired difference to {baseline}"
-    header = ["", "seeds", "top-1 %", gain_heading, "its 95 % interval", *(SCORES[name][0] for name in shown)]
+    header = ["", "seeds", "top-1 %", f"less {baseline}", "95 % interval", *(SCORES[name][0] for name in shown)]
     return Table(column.label, header, rows, _notes([column], bool(reported)))
 
 
@@ -168,7 +167,10 @@ def _notes(found: Sequence[Column], beside: bool) -> list[str]:
     where = " and ".join(dict.fromkeys(f"{r['scored_images']} {r['scored_on']} images of {r['data']}" for r in run))
     commits = ", ".join(dict.fromkeys(r["commit"][:7] + "-dirty" * r["commit"].endswith("-dirty") for r in run))
     devices = ", ".join(dict.fromkeys(r["device"] for r in run))
-    notes = [f"± is the standard deviation over seeds; {where}; measured at {commits} on {devices}."]
+    notes = [
+        f"± is the standard deviation over seeds; differences are paired by seed; {where}, last epoch; measured at "
+        f"{commits} on {devices}."
+    ]
     if beside:
         notes.append("Rows with a source in brackets are what others report, with their own teachers.")
     return notes

@@ -2,7 +2,8 @@
 
 from crcd.data.augment import CropFlip
 from crcd.data.batch import Batch
-from crcd.data.dataset import DataSet, FolderImages, Images, TensorImages, check_labels, split, subset
+from crcd.data.dataset import DataSet, Images, TensorImages, check_labels, split, subset
+from crcd.data.encoded import EncodedImages, FolderImages
 from crcd.data.loader import Inputs, Loader
 from crcd.data.registry import dataset_names, default_recipe, load_dataset
 
@@ -10,6 +11,7 @@ __all__ = [
     "Batch",
     "CropFlip",
     "DataSet",
+    "EncodedImages",
     "FolderImages",
     "Images",
     "Inputs",

@@ -1,10 +1,7 @@
 """What a data set is: labelled images to learn from, labelled images to score on, names and pixel statistics."""
 
 import hashlib
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, Self
 
 import numpy as np
@@ -12,7 +9,6 @@ import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from crcd.data.decode import decode
 from crcd.errors import CrcdError
 
 
@@ -63,31 +59,8 @@ class TensorImages:
         return type(self)(self.image_NCHW.to(device), self.labels.to(device))
 
 
-class FolderImages:
-    """Image files, decoded when fetched: for folders too big for memory.
-
-    Their hash is of path, length and time of change of each file, and of the size to which they are decoded.
-    """
-
-    def __init__(self, paths: Sequence[Path], labels: Tensor, size: int) -> None:
-        self.paths, self.labels, self.size = list(paths), labels, size
-        self.shape: tuple[int, int, int] = (3, size, size)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def fetch(self, index_B: Tensor) -> Tensor:
-        return torch.stack([decode(self.paths[i], self.size) for i in index_B.tolist()])
-
-    def take(self, index: Tensor) -> Self:
-        return type(self)([self.paths[i] for i in index.tolist()], self.labels[index], self.size)
-
-    def digest(self) -> str:
-        sha = hashlib.sha256(f"{self.size}".encode())
-        for path in self.paths:
-            state = path.stat()
-            sha.update(os.fsencode(f"\n{path.absolute()} {state.st_size} {state.st_mtime_ns}"))
-        return sha.hexdigest()
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation of each channel, for pixels scaled to [0, 1]."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """From an image file to pixels."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -17,22 +18,31 @@ class CorruptImageError(CrcdError):
     """A file that is no readable image."""
 
 
-def decode(path: Path, size: int) -> Tensor:
+def decode(file: Path | BytesIO, size: int, name: str | None = None) -> Tensor:
     """RGB pixels of a file, shorter side resized to ``size``, centre cropped; uint8, [3, size, size].
 
     Of 16-bit greyscale the upper eight bits are taken. Transparency is left out.
 
+    Args:
+        file: where it lies, or what is in it.
+        size: side of the square.
+        name: what the file is called in messages; None for its path.
+
     Raises:
         CorruptImageError: the file can't be decoded.
     """
-    try:
-        with Image.open(path) as file:
-            image = _rgb(file)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise CorruptImageError(f"{path} is not a readable image; mend it, or pass --skip-corrupt") from error
-    resized = v2.functional.resize(image, [size], antialias=True)
+    resized = v2.functional.resize(open_rgb(file, name), [size], antialias=True)
     pixels: Tensor = v2.functional.pil_to_tensor(v2.functional.center_crop(resized, [size, size]))
     return pixels.to(torch.uint8)
+
+
+def open_rgb(file: Path | BytesIO, name: str | None = None) -> Image.Image:
+    """The decoded picture in its own size; arguments and errors as of ``decode``."""
+    try:
+        with Image.open(file) as opened:
+            return _rgb(opened)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise CorruptImageError(f"{name or file} is not a readable image; mend it, or pass --skip-corrupt") from error
 
 
 def _rgb(file: Image.Image) -> Image.Image:

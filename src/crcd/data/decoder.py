@@ -1,4 +1,4 @@
-"""Decoding a folder's files batch by batch, ahead of their use, in worker processes."""
+"""Decoding image files batch by batch, ahead of their use, in worker processes."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from crcd.data.dataset import FolderImages
 from crcd.data.decode import CorruptImageError
+from crcd.data.encoded import EncodedImages
 
 
 class _Batches(Dataset[Tensor | CorruptImageError]):
     """What a worker does; an error is handed over whole, as what it is."""
 
-    def __init__(self, images: FolderImages) -> None:
+    def __init__(self, images: EncodedImages) -> None:
         self.images = images
 
     def __getitem__(self, index_B: Tensor) -> Tensor | CorruptImageError:
@@ -35,7 +35,7 @@ class Decoder:
         pin_memory: give batches that a GPU can copy without the host.
     """
 
-    def __init__(self, images: FolderImages, workers: int, *, pin_memory: bool) -> None:
+    def __init__(self, images: EncodedImages, workers: int, *, pin_memory: bool) -> None:
         self._order: list[Tensor] = []
         self._readings = 0
         self._batches: DataLoader[Tensor | CorruptImageError] = DataLoader(

@@ -1,24 +1,38 @@
 """A folder of photographs: root/train/CLASS/* and root/val/CLASS/*."""
 
-import logging
-import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.progress import track
 from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
 
-from crcd.data.dataset import DataSet, FolderImages, Images, TensorImages
-from crcd.data.decode import CorruptImageError, decode
+from crcd.data.dataset import DataSet, Statistics
+from crcd.data.encoded import FolderImages, load_encoded
 from crcd.errors import CrcdError
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-MEMORY_BUDGET = 2 * 1024**3
-"""Bytes of pixels up to which the images are decoded once and kept in memory."""
+IMAGENET_STATISTICS: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""ImageNet's, with which torchvision's and timm's weights were trained."""
 
-log = logging.getLogger(__name__)
+
+@dataclass(frozen=True)
+class Part:
+    """Which files are the images of one part of a data set, and of which classes.
+
+    Attributes:
+        where: its folder.
+        classes: names of the class folders, in the order of their numbers.
+        samples: path and class number of each image.
+    """
+
+    where: Path
+    classes: Sequence[str]
+    samples: Sequence[tuple[str, int]]
+
+    def images(self, size: int) -> FolderImages:
+        """The images as squares of ``size``."""
+        paths, labels = [Path(path) for path, _ in self.samples], [label for _, label in self.samples]
+        return FolderImages(paths, torch.tensor(labels, dtype=torch.int64), size)
 
 
 def folder(root: Path, image_size: int | None, *, skip_corrupt: bool) -> DataSet:
@@ -27,69 +41,76 @@ def folder(root: Path, image_size: int | None, *, skip_corrupt: bool) -> DataSet
     Raises:
         CrcdError: the layout is not this, a class is empty or alone, or images are corrupt and not to be skipped.
     """
+    parts = folder_parts(root)
+    classes = tuple(parts[0].classes)
     size = image_size or 64
-    train_classes, train = _list(root / "train")
-    val_classes, val = _list(root / "val")
-    if train_classes != val_classes:
-        differ = sorted(set(train_classes) ^ set(val_classes))
-        raise CrcdError(
-            f"{root}: train and val have different classes ({', '.join(differ[:5])}): give both the same class folders"
-        )
-    if len(train_classes) < 2:
-        raise CrcdError(f"{root}: there is one class only ({train_classes[0]}): a classifier needs two or more")
-    in_memory = (len(train) + len(val)) * 3 * size * size <= MEMORY_BUDGET
-    return DataSet(
-        name="folder",
-        train=_load(train, size, root / "train", in_memory=in_memory, skip_corrupt=skip_corrupt),
-        test=_load(val, size, root / "val", in_memory=in_memory, skip_corrupt=skip_corrupt),
-        class_names=tuple(train_classes),
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-    )
+    return from_parts("folder", parts, classes, size, IMAGENET_STATISTICS, skip_corrupt=skip_corrupt)
 
 
-def _list(part: Path) -> tuple[list[str], list[tuple[str, int]]]:
-    """Class names and (path, class) of the images of one split."""
+def folder_parts(root: Path) -> tuple[Part, Part]:
+    """What ``root/train`` and ``root/val`` hold, whether or not they belong together (``faults`` says).
+
+    Raises:
+        CrcdError: one of them is missing, or has no class folder.
+    """
+    return list_part(root / "train"), list_part(root / "val")
+
+
+def list_part(part: Path) -> Part:
+    """Images below ``part/CLASS``.
+
+    Raises:
+        CrcdError: the folder is missing, or has no class folder.
+    """
     if not part.is_dir():
         raise CrcdError(f"{part} is missing: put images into train/CLASS/ and val/CLASS/ of the folder of --data-dir")
     try:
         classes, number = find_classes(str(part))
-        return classes, make_dataset(str(part), number, extensions=IMG_EXTENSIONS)
     except FileNotFoundError as error:
-        raise CrcdError(f"{part}: {str(error).split('. ')[0]}; each class needs a folder with images") from error
+        raise CrcdError(f"{part} holds no class folder: each class needs a folder with images") from error
+    return Part(part, classes, make_dataset(str(part), number, extensions=IMG_EXTENSIONS, allow_empty=True))
 
 
-def _load(samples: list[tuple[str, int]], size: int, part: Path, *, in_memory: bool, skip_corrupt: bool) -> Images:
-    """Images of one split; they are all decoded here if they are to stay in memory, or the corrupt ones be known."""
-    paths = [Path(path) for path, _ in samples]
-    labels = torch.tensor([label for _, label in samples])
-    if not (in_memory or skip_corrupt):
-        return FolderImages(paths, labels, size)
-    image_NCHW = torch.empty(len(paths) if in_memory else 0, 3, size, size, dtype=torch.uint8)
+def faults(parts: tuple[Part, Part]) -> list[str]:
+    """Why the parts are no data set to learn from and to score on; empty if they are."""
+    train, test = parts
+    found = []
+    for part in parts:
+        full = {label for _, label in part.samples}
+        empty = [name for number, name in enumerate(part.classes) if number not in full]
+        if empty:
+            found.append(f"{part.where}: no image of {few(empty)}: each class needs a folder with images")
+    if set(train.classes) != set(test.classes):
+        differ = sorted(set(train.classes) ^ set(test.classes))
+        found.append(
+            f"{train.where} and {test.where} have different classes ({few(differ)}): give both the same class folders"
+        )
+    elif len(train.classes) == 1:
+        found.append(f"{train.where}: there is one class only ({train.classes[0]}): a classifier needs two or more")
+    return found
 
-    def read(i: int) -> bool:
-        try:
-            image = decode(paths[i], size)
-        except CorruptImageError:
-            return False
-        if in_memory:
-            image_NCHW[i] = image
-        return True
 
-    console = Console(stderr=True)
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        decoding = threads.map(read, range(len(paths)))
-        shown = track(decoding, f"reading {part}", len(paths), console=console, disable=not console.is_terminal)
-        readable = torch.tensor(list(shown))
-    images = TensorImages(image_NCHW, labels) if in_memory else FolderImages(paths, labels, size)
-    if readable.all():
-        return images
-    corrupt = [path for path, good in zip(paths, readable.tolist(), strict=True) if not good]
-    names = ", ".join(str(path) for path in corrupt[:3])
-    found = f"{part}: {len(corrupt)} of {len(paths)} images can't be read ({names}{', ...' if corrupt[3:] else ''})"
-    if not skip_corrupt:
-        raise CrcdError(f"{found}: mend them, or pass --skip-corrupt to leave them out")
-    if len(labels[readable].unique()) < len(labels.unique()):
-        raise CrcdError(f"{found}, which leaves a class without images: mend them, or remove the class from both parts")
-    log.warning("%s; left out", found)
-    return images.take(readable.nonzero()[:, 0])
+def from_parts(
+    name: str,
+    parts: tuple[Part, Part],
+    class_names: tuple[str, ...],
+    size: int,
+    statistics: Statistics,
+    *,
+    skip_corrupt: bool,
+) -> DataSet:
+    """The data set of two parts of one list of classes.
+
+    Raises:
+        CrcdError: the parts have ``faults``, or images are corrupt and not to be skipped.
+    """
+    if found := faults(parts):
+        raise CrcdError(found[0])
+    images = {str(part.where): part.images(size) for part in parts}
+    train, test = load_encoded(images, skip_corrupt=skip_corrupt)
+    return DataSet(name, train, test, class_names, *statistics)
+
+
+def few(names: Sequence[str]) -> str:
+    """The first five names, and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")

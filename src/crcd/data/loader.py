@@ -10,8 +10,9 @@ from torch import Tensor
 
 from crcd.data.augment import CropFlip
 from crcd.data.batch import Batch
-from crcd.data.dataset import FolderImages, Images, TensorImages
+from crcd.data.dataset import Images, TensorImages
 from crcd.data.decoder import Decoder
+from crcd.data.encoded import EncodedImages
 from crcd.errors import CrcdError
 
 POOL_SEED = 0
@@ -88,7 +89,7 @@ class Loader:
         self.images = images.to(device) if isinstance(images, TensorImages) else images
         self.labels_N = images.labels.to(device)
         self.decoder: Decoder | None = None
-        if isinstance(images, FolderImages):
+        if isinstance(images, EncodedImages):
             self.decoder = Decoder(images, workers, pin_memory=device.type == "cuda")
         self.batch_size, self.device, self.seed, self.train = batch_size, device, seed, train
         self.augment = augment if train else None

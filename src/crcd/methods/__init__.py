@@ -20,6 +20,7 @@ from crcd.methods.fsp import FSP, FSPConfig
 from crcd.methods.ft import FT, FTConfig
 from crcd.methods.itrd import ITRD, ITRDConfig
 from crcd.methods.kd import KD, KDConfig
+from crcd.methods.luminet import LumiNet, LumiNetConfig
 from crcd.methods.method import Method
 from crcd.methods.names import split_name
 from crcd.methods.nst import NST, NSTConfig
@@ -38,6 +39,7 @@ METHODS: dict[str, tuple[type[Method], type[Any]]] = {
     "dkd": (DKD, DKDConfig),
     "dist": (DIST, DISTConfig),
     "wttm": (WTTM, WTTMConfig),
+    "luminet": (LumiNet, LumiNetConfig),
     "fitnet": (FitNet, FitNetConfig),
     "at": (AT, ATConfig),
     "nst": (NST, NSTConfig),

@@ -10,6 +10,7 @@ from crcd.data.batch import Batch
 from crcd.errors import CrcdError
 from crcd.methods.kd import distillation_loss, standardised
 from crcd.methods.method import Method
+from crcd.methods.warm_up import WarmUp
 from crcd.relation.view import View
 
 
@@ -55,42 +56,46 @@ class DKDConfig:
     """Weight of the other classes' term: the authors' default; they choose it for each pair of networks."""
     temperature: float = 4.0
     """Temperature T that softens both distributions (the authors' for CIFAR-100)."""
+    warm_up_epochs: int = 20
+    """Epochs over which both weights grow, epoch by epoch (the authors' code)."""
     standardise: bool = False
     """Standardise each sample's logits first; the code of its authors then takes alpha 9 and beta 81."""
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "beta"):
+        for name in ("alpha", "beta", "warm_up_epochs"):
             if not getattr(self, name) >= 0:
-                raise CrcdError(f"dkd.{name} is {getattr(self, name)}: give a weight of 0 or more")
+                raise CrcdError(f"dkd.{name} is {getattr(self, name)}: give 0 or more")
         if not self.temperature > 0:
             raise CrcdError(f"dkd.temperature is {self.temperature}: give a temperature above 0")
 
 
 class DKD(Method):
-    """alpha * TCKD + beta * NCKD: logit distillation with its two halves weighted apart.
+    """w * (alpha * TCKD + beta * NCKD): logit distillation with its two halves weighted apart.
 
     With the true class y and p = softmax(z / T), [B, C]: TCKD = T^2 KL(b_t || b_s) of b = (p_y, 1 - p_y), and
     NCKD = T^2 KL(q_t || q_s) of q = p over the other classes, divided by 1 - p_y. Plain distillation is
-    TCKD + (1 - p^t_y) NCKD.
+    TCKD + (1 - p^t_y) NCKD. In epoch e, from 1, w = min(1, e / warm_up_epochs).
 
-    Source: Zhao, Cui, Song, Qiu and Liang, CVPR 2022, arXiv 2203.08679, equation 7. The authors' code raises the
-    weight from 0 over the first 20 epochs, which is not part of the loss and not done here. Standardised logits are
-    those of ``KD``; the code of their authors multiplies alpha by 9, then sets beta to alpha * 9, and leaves T as is.
+    Source: Zhao, Cui, Song, Qiu and Liang, CVPR 2022, arXiv 2203.08679, equation 7, with the warm-up
+    of the authors' code. Standardised logits are those of ``KD``; the code of their authors multiplies alpha by 9, then
+    sets beta to alpha * 9, and leaves T as is.
     """
 
-    def __init__(self, config: DKDConfig) -> None:
+    def __init__(self, config: DKDConfig, num_samples: int) -> None:
         super().__init__()
         self.config = config
+        self.warm_up = WarmUp(config.warm_up_epochs, num_samples, first=1)
 
     @classmethod
     def build(cls, config: DKDConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
-        return cls(config)
+        return cls(config, len(labels_N))
 
     def forward(self, student: View, teacher: View, batch: Batch) -> dict[str, Tensor]:
         z_s, z_t = student.logits, teacher.logits.detach()
         if self.config.standardise:
             z_s, z_t = standardised(z_s), standardised(z_t)
         terms = dkd_terms(z_s, z_t, batch.target, self.config.temperature)
-        target, others = self.config.alpha * terms.target, self.config.beta * terms.others
+        share = self.warm_up(len(batch.target))
+        target, others = share * self.config.alpha * terms.target, share * self.config.beta * terms.others
         loss = target + others
         return {"loss": loss, "dkd": loss.detach(), "tckd": target.detach(), "nckd": others.detach()}

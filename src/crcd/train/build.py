@@ -1,5 +1,6 @@
 """Making networks and learners ready to train."""
 
+import math
 from pathlib import Path
 
 import torch
@@ -51,7 +52,7 @@ def load_model(name: str, weights: Path, material: Material) -> nn.Module:
 
 
 def metadata(name: str, material: Material) -> dict[str, str]:
-    """What the weights of a network carry along, enough to build and score it."""
+    """What the weights of a network carry along, enough to build it and to feed it images as in its training."""
     channels, height, _ = material.train.shape
     return {
         "model": name,
@@ -59,6 +60,8 @@ def metadata(name: str, material: Material) -> dict[str, str]:
         "num_classes": str(material.data.num_classes),
         "in_channels": str(channels),
         "image_size": str(height),
+        "mean": " ".join(map(str, material.data.mean)),
+        "std": " ".join(map(str, material.data.std)),
     }
 
 
@@ -78,7 +81,7 @@ def build_learners(config: DistillConfig, material: Material, images: Images, te
             model = build_model(config.student, material)
             viewer = Viewer(model, stage_names(model) if uses_maps(name) else ())
             reader = Viewer(model, viewer.maps, preactivations=uses_preactivations(name)).eval()
-            example = torch.zeros(2, *images.shape)
+            example = torch.linspace(-1, 1, 2 * math.prod(images.shape)).view(2, *images.shape)
             with torch.no_grad():
                 views = reader(example), teacher.viewer(example.to(material.device))
             method = build_method(config.method_settings(name), *views, images.labels)

@@ -18,6 +18,7 @@ from crcd.methods.fsp import FSPConfig
 from crcd.methods.ft import FTConfig
 from crcd.methods.itrd import ITRDConfig
 from crcd.methods.kd import KDConfig
+from crcd.methods.luminet import LumiNetConfig
 from crcd.methods.names import split_name
 from crcd.methods.nst import NSTConfig
 from crcd.methods.pkt import PKTConfig
@@ -107,6 +108,7 @@ class DistillConfig(TeachingOptions, TrainOptions):
     dkd: DKDConfig = field(default_factory=DKDConfig)
     dist: DISTConfig = field(default_factory=DISTConfig)
     wttm: WTTMConfig = field(default_factory=WTTMConfig)
+    luminet: LumiNetConfig = field(default_factory=LumiNetConfig)
     fitnet: FitNetConfig = field(default_factory=FitNetConfig)
     at: ATConfig = field(default_factory=ATConfig)
     nst: NSTConfig = field(default_factory=NSTConfig)

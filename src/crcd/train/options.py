@@ -13,9 +13,9 @@ class DataOptions:
     """Images and how they are fed."""
 
     data: str = "digits"
-    """Data set: a name of `crcd list data`, or `folder` for train/CLASS/* and val/CLASS/* under --data-dir."""
+    """Data set: name of `crcd list data` (`folder`: train/CLASS/*, val/CLASS/* of --data-dir) or hf/NAME of the hub."""
     data_dir: Path | None = None
-    """Where the data set lies; digits need none."""
+    """Where the data set lies; digits and hf/NAME need none."""
     download: bool = False
     """Download the data set into --data-dir if it is absent."""
     image_size: int | None = None

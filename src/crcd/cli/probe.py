@@ -1,0 +1,128 @@
+"""crcd probe."""
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tyro
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from crcd.cli.progress import make_console
+from crcd.data import Batch, DataSet, Loader, load_dataset
+from crcd.errors import CrcdError
+from crcd.evaluate.feature_set import feature_sets
+from crcd.evaluate.pretrained import read_run
+from crcd.evaluate.probe import ProbeOptions, probe
+from crcd.train.device import describe, find_device
+from crcd.train.files import write_text
+from crcd.train.options import require
+from crcd.train.outcome import commit
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig(ProbeOptions):
+    """Classify the images of another data set by the frozen features of the networks of runs."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders of ended crcd distill or crcd train runs."""
+    data: str = "digits"
+    """Data set: a name of `crcd list data`, or `folder` for train/CLASS/* and val/CLASS/* under --data-dir."""
+    data_dir: Path | None = None
+    """Where the data set lies; digits need none."""
+    download: bool = False
+    """Download the data set into --data-dir if it is absent."""
+    skip_corrupt: bool = False
+    """Leave out images that can't be decoded (they are counted) instead of stopping."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    out: Path | None = None
+    """File for the figures, JSON; None writes those of each run to probe-DATA.json in its folder."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.runs:
+            raise CrcdError("crcd probe needs the folder of a run, or of several: crcd probe RUN [RUN ...]")
+        writable = self.out is None or (self.out.parent.is_dir() and not self.out.is_dir())
+        require(writable, "out", self.out, "name a file in a folder that exists")
+
+
+def run(words: Sequence[str]) -> None:
+    """Probe, show and write the figures."""
+    config = tyro.cli(ProbeConfig, args=list(words), prog="crcd probe")
+    began = time.monotonic()
+    device = find_device(config.device)
+    networks = [network for folder in dict.fromkeys(config.runs) for network in read_run(folder)]
+    console = make_console()
+
+    def load(size: int) -> DataSet:
+        return load_dataset(
+            config.data,
+            config.data_dir,
+            image_size=size,
+            download=config.download,
+            skip_corrupt=config.skip_corrupt,
+        )
+
+    def progress(loader: Loader, title: str) -> Iterable[Batch]:
+        return _shown(loader.epoch(0), len(loader), title, console)
+
+    found = feature_sets(networks, load, config, device, progress)
+    entries = [probe(features, config) for features in _shown(found, len(found), "probing", console)]
+    first = found[0]
+    figures = {
+        "data": config.data,
+        "classes": first.num_classes,
+        "train_images": len(first.train.labels_N),
+        "held_out_images": len(first.held_out.labels_N),
+        "test_images": len(first.test.labels_N),
+        "seed": config.seed,
+        "commit": commit(),
+        "device": describe(device),
+        "seconds": round(time.monotonic() - began, 3),
+    }
+    _show(figures, entries, config.probes, console)
+    for path, own in _files(config, entries).items():
+        write_text(path, f"{json.dumps({**figures, 'networks': own}, indent=2)}\n")
+        console.print(f"all of it is in {path}", soft_wrap=True)
+
+
+def _shown(items: Iterable[T], total: int, title: str, console: Console) -> Iterable[T]:
+    """The items, beside a bar on a terminal, after a line elsewhere."""
+    if console.is_terminal:
+        return track(items, title, total, console=console)
+    console.print(title)
+    return items
+
+
+def _show(figures: dict[str, Any], entries: list[dict[str, Any]], probes: Sequence[str], console: Console) -> None:
+    title = f"{figures['data']}: top-1 % on {figures['test_images']} images, {figures['train_images']} to learn from"
+    table = Table(title=title, box=SIMPLE, padding=(0, 1, 0, 0))
+    for heading in ("run", "", "network", "trained on"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("width", *probes):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for entry in entries:
+        scores = (_percent(entry[name]["top1"]) for name in probes)
+        names = (entry[key] for key in ("run", "name", "model", "trained_on"))
+        table.add_row(*names, str(entry["feature_dim"]), *scores)
+    console.print(table)
+
+
+def _percent(score: float | None) -> str:
+    return "diverged" if score is None else f"{score:.2f}"
+
+
+def _files(config: ProbeConfig, entries: list[dict[str, Any]]) -> dict[Path, list[dict[str, Any]]]:
+    """What to write where: all of it into one file, or what is of a run into its folder."""
+    if config.out is not None:
+        return {config.out: entries}
+    name = f"probe-{config.data.replace('/', '_')}.json"
+    return {run / name: [entry for entry in entries if entry["run"] == str(run)] for run in config.runs}

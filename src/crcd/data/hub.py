@@ -1,0 +1,127 @@
+"""Any image data set of the Hugging Face hub, or of a folder that its library reads."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from crcd.data.dataset import DataSet, Images, Statistics, check_labels
+from crcd.data.decode import CorruptImageError
+from crcd.data.encoded import EncodedImages, files_digest, load_encoded
+from crcd.errors import CrcdError
+
+PREFIX = "hf/"
+TEST_SPLITS = ("test", "validation", "valid", "val")
+"""Splits to score on, the first that has labels is taken."""
+STATISTICS_IMAGES = 1000
+"""Training images, evenly spread, of which channel statistics are computed."""
+
+
+class HubImages(EncodedImages):
+    """Rows of a table whose image column is left encoded.
+
+    Their hash is of the files of the table, the rows, and the size to which they are decoded.
+
+    Args:
+        rows: ``datasets.Dataset``.
+        column: name of its image column.
+        numbers: of the rows that are meant, int64, [N].
+        labels: their classes, int64, [N].
+        size: side of the squares, pixels.
+    """
+
+    def __init__(self, rows: Any, column: str, numbers: Tensor, labels: Tensor, size: int) -> None:
+        super().__init__(labels, size)
+        self.rows, self.column, self.numbers = rows, column, numbers
+
+    def file(self, i: int) -> Path | BytesIO:
+        image = self.rows[int(self.numbers[i])][self.column]
+        if image is None:
+            raise CorruptImageError(f"{self.name(i)} has no image; mend it, or pass --skip-corrupt")
+        return Path(image["path"]) if image["bytes"] is None else BytesIO(image["bytes"])
+
+    def name(self, i: int) -> str:
+        return f"row {int(self.numbers[i])} of {self.rows.split}"
+
+    def take(self, index: Tensor) -> Self:
+        return type(self)(self.rows, self.column, self.numbers[index], self.labels[index], self.size)
+
+    def digest(self) -> str:
+        files = [Path(file["filename"]) for file in self.rows.cache_files]
+        return files_digest(f"{self.size} {self.column} {self.numbers.tolist()}", files)
+
+
+def hub(name: str, cache: Path | None, image_size: int | None, *, skip_corrupt: bool) -> DataSet:
+    """Images of any size and mode as RGB squares of ``image_size`` (64).
+
+    Args:
+        name: of the data set on the hub, or a folder, as ``datasets.load_dataset`` takes it; where it has several
+            configurations, NAME:CONFIGURATION.
+        cache: where downloaded data sets lie; None for the library's own place.
+        image_size: side of the squares.
+        skip_corrupt: leave out images that can't be decoded.
+
+    Raises:
+        CrcdError: the library or the data set is absent, it has no labelled images, or images are corrupt.
+    """
+    train, test, class_names = hub_parts(name, cache, image_size or 64)
+    parts = {f"{PREFIX}{name} {images.rows.split}": images for images in (train, test)}
+    train_loaded, test_loaded = load_encoded(parts, skip_corrupt=skip_corrupt)
+    return DataSet(f"{PREFIX}{name}", train_loaded, test_loaded, class_names, *_statistics(train_loaded))
+
+
+def hub_parts(name: str, cache: Path | None, size: int) -> tuple[HubImages, HubImages, tuple[str, ...]]:
+    """Images to learn from, images to score on, and class names; arguments and errors as of ``hub``."""
+    try:
+        import datasets
+        from huggingface_hub.errors import HfHubHTTPError
+    except ImportError as error:
+        raise CrcdError(f'{PREFIX}{name} needs the package datasets: pip install "crcd[hub]"') from error
+    path, _, configuration = (name, "", "") if Path(name).exists() else name.partition(":")
+    try:
+        splits = datasets.load_dataset(path, configuration or None, cache_dir=None if cache is None else str(cache))
+    except (datasets.exceptions.DatasetsError, HfHubHTTPError, OSError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CrcdError(
+            f"{PREFIX}{name} could not be loaded ({reason}): give the name of a data set of "
+            "huggingface.co/datasets, or a folder"
+        ) from error
+    if "train" not in splits:
+        raise CrcdError(f"{PREFIX}{name} has no split train (it has {', '.join(splits)})")
+    features = splits["train"].features
+    image = next((column for column, kind in features.items() if isinstance(kind, datasets.Image)), None)
+    label = max(
+        (column for column, kind in features.items() if isinstance(kind, datasets.ClassLabel)),
+        key=lambda column: features[column].num_classes,
+        default=None,
+    )
+    if image is None or label is None:
+        raise CrcdError(f"{PREFIX}{name}: it needs columns of types Image and ClassLabel, but has {features}")
+    found: list[HubImages] = []
+    for split in ("train", *TEST_SPLITS):
+        if split in splits and len(found) < 2:
+            rows = splits[split].cast_column(image, datasets.Image(decode=False))
+            known = [-1 if number is None else number for number in rows.select_columns([label])[:][label]]
+            labels = torch.tensor(known, dtype=torch.int64)
+            if split == "train":
+                check_labels(labels, features[label].num_classes, f"{PREFIX}{name}, training images")
+            if not found or (labels >= 0).all():
+                found.append(HubImages(rows, image, torch.arange(len(rows)), labels, size))
+    if len(found) < 2:
+        raise CrcdError(
+            f"{PREFIX}{name} has no labelled split to score on: one of {', '.join(TEST_SPLITS)} (it has "
+            f"{', '.join(splits)})"
+        )
+    return found[0], found[1], tuple(features[label].names)
+
+
+def _statistics(images: Images) -> Statistics:
+    """Mean and standard deviation of the pixels, by channel; no deviation is less than one of 255 levels."""
+    moments = []
+    for i in torch.linspace(0, len(images) - 1, min(len(images), STATISTICS_IMAGES)).long():
+        pixels_1CHW = images.fetch(i[None]).double() / 255
+        moments.append(torch.stack([pixels_1CHW.mean((0, 2, 3)), pixels_1CHW.square().mean((0, 2, 3))]))
+    mean_C, square_C = torch.stack(moments).mean(0)
+    return tuple(mean_C.tolist()), tuple((square_C - mean_C.square()).clamp(min=255**-2).sqrt().tolist())

@@ -1,0 +1,76 @@
+"""The networks of a finished run, and what images they were trained on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crcd.errors import CrcdError
+from crcd.models import Viewer, create_model, load_weights, read_metadata
+from crcd.train.config_file import read_yaml
+from crcd.train.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class ImageFormat:
+    """Images as a network knows them.
+
+    Attributes:
+        channels: 1 for grey, 3 for colour.
+        size: side of the squares, pixels.
+        mean: of each channel of the images it was trained on, for pixels scaled to [0, 1].
+        std: likewise.
+    """
+
+    channels: int
+    size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A trained network.
+
+    Attributes:
+        run: folder of its run.
+        name: what it is called there: ``teacher`` or a learner's name.
+        architecture: name of the model.
+        data: name of the data set it was trained on.
+        format: its images.
+        viewer: reads its feature.
+    """
+
+    run: Path
+    name: str
+    architecture: str
+    data: str
+    format: ImageFormat
+    viewer: Viewer
+
+
+def read_run(path: Path) -> list[Pretrained]:
+    """All networks whose weights lie in the folder of a run: the teacher, then the learners in the run's order.
+
+    Raises:
+        CrcdError: there are no weights, or not such as ``crcd train`` and ``crcd distill`` write.
+    """
+    settings: dict[str, Any] = read_yaml(RunFolder(path).config) if RunFolder(path).config.is_file() else {}
+    order = ["teacher", *settings.get("methods", ())]
+    places = {name: place for place, name in enumerate(order)}
+    files = sorted(path.glob("*.safetensors"), key=lambda file: (places.get(file.stem, len(places)), file.stem))
+    if not files:
+        raise CrcdError(f"run {path}: it holds no weights (*.safetensors); name the folder of a run that has ended")
+    return [_read(path, file) for file in files]
+
+
+def _read(run: Path, file: Path) -> Pretrained:
+    known = read_metadata(file)
+    try:
+        mean, std = (tuple(map(float, known[name].split())) for name in ("mean", "std"))
+        images = ImageFormat(int(known["in_channels"]), int(known["image_size"]), mean, std)
+        model = create_model(known["model"], int(known["num_classes"]), images.channels)
+    except KeyError as error:
+        advice = "train the network with this version of crcd train or crcd distill"
+        raise CrcdError(f"weights {file}: their metadata has no '{error.args[0]}'; {advice}") from error
+    load_weights(model, file)
+    return Pretrained(run, file.stem, known["model"], known["data"], images, Viewer(model))
