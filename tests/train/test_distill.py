@@ -22,8 +22,8 @@ from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder
 from crcd.train.stop import RunStopped
 
-PARTS = {"crcd": ("feature", "gradient", "mi_bound"), "fsp": ()}
-"""What a method reports beside its loss, where that is not its own name."""
+PARTS = {"crcd": ("feature", "gradient", "mi_bound"), "fsp": (), "ab": ()}
+"""What a method reports beside its loss, where that is not its own name; nothing where it rests."""
 
 TWO_STAGES = [name for name, (kind, _) in METHODS.items() if issubclass(kind, TwoStage)]
 
@@ -111,6 +111,13 @@ def test_every_method_trains_and_goes_on_from_its_checkpoint(quick, tmp_path, me
 def test_feature_maps_are_not_in_a_cache(quick, tmp_path):
     with pytest.raises(CrcdError, match="method 'sp' needs the teacher's feature maps, which its cache does not hold"):
         quick(methods=("kd", "sp"), teacher_views=2, out=tmp_path / "run")
+
+
+def test_boundaries_of_networks_out_of_the_zoo_are_refused_before_any_work(quick, tmp_path):
+    for role in ("teacher", "student"):
+        with pytest.raises(CrcdError, match="its maps before their activation are not known"):
+            distill(quick(methods=("ab",), out=tmp_path / "run", teacher_weights=None, **{role: "timm/resnet10t"}))
+        assert not (tmp_path / "run").exists()
 
 
 def test_seed_decides(quick, tmp_path):

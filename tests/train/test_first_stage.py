@@ -166,6 +166,19 @@ def test_settings_of_the_stage():
     assert first_stages(make_learner(None), CONFIG) == first_stages(make_learner(KD(KDConfig())), CONFIG) == {}
 
 
+def test_reads_preactivations_in_the_first_stage_alone():
+    class Before(Hint):
+        uses_preactivations = True
+
+    learner = make_learner(Before())
+    stage = only(learner)
+    assert stage.viewer.preactivations
+    assert not learner.viewer.preactivations
+    assert stage.viewer.model is learner.viewer.model
+    assert stage.viewer.maps == learner.viewer.maps
+    assert not only(make_learner(Hint())).viewer.preactivations
+
+
 def test_stages_of_several_methods_come_in_their_order(batch, view):
     learner = make_learner(Combined({"factor": Factor(), "kd": KD(KDConfig()), "hint": Hint()}))
     stages = first_stages(learner, CONFIG)

@@ -39,6 +39,12 @@ def test_bf16_computes_in_it_and_views_are_float32(viewer, image):
         assert 0 < (x - y).norm() < 0.03 * x.norm()
 
 
+def test_maps_are_float32_before_and_after_activation(viewer, image):
+    read = Reader(Viewer(viewer.model, ("stage1",), preactivations=True), ComputeOptions(precision="bf16"))(image)
+    for maps in (read.maps, read.preactivations):
+        assert [(name, each.dtype) for name, each in maps.items()] == [("stage1", torch.float32)]
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_compiled_gives_the_same(viewer, image, caplog):

@@ -30,3 +30,17 @@ def test_a_student_can_learn_from_the_view():
     assert weight.grad is not None
     assert not view.logits.requires_grad
     assert not any(parameter.requires_grad for parameter in view.classifier.parameters())
+
+
+def test_holds_maps_and_preactivations_where_they_are_asked_for():
+    batch = Batch(torch.randn(4, 1, 16, 16), torch.arange(4), torch.arange(4))
+    model, cpu = create_model("resnet8", 10, 1), torch.device("cpu")
+    bare, mapped, all_of_it = (
+        Teacher(model, cpu, ComputeOptions(), **reads)(batch)
+        for reads in ({}, {"maps": True}, {"maps": True, "preactivations": True})
+    )
+    assert not bare.maps
+    assert list(mapped.maps) == ["stem", "stage1", "stage2", "stage3"]
+    assert not mapped.preactivations
+    assert list(all_of_it.preactivations) == ["stage1", "stage2", "stage3"]
+    assert not any(each.is_inference() for each in (*all_of_it.maps.values(), *all_of_it.preactivations.values()))

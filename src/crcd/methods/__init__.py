@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from crcd.errors import CrcdError, unknown
+from crcd.methods.ab import AB, ABConfig
 from crcd.methods.at import AT, ATConfig
 from crcd.methods.catkd import CATKD, CATKDConfig
 from crcd.methods.cc import CC, CCConfig
@@ -51,6 +52,7 @@ METHODS: dict[str, tuple[type[Method], type[Any]]] = {
     "pkt": (PKT, PKTConfig),
     "srrl": (SRRL, SRRLConfig),
     "fsp": (FSP, FSPConfig),
+    "ab": (AB, ABConfig),
     "ft": (FT, FTConfig),
     "itrd": (ITRD, ITRDConfig),
     "crd": (CRD, CRDConfig),
@@ -91,6 +93,11 @@ def method_parts(name: str) -> list[str]:
 def uses_maps(name: str) -> bool:
     """Whether a learner of this name needs feature maps of student and teacher."""
     return any(METHODS[part][0].uses_maps for part in method_parts(name))
+
+
+def uses_preactivations(name: str) -> bool:
+    """Whether a learner of this name needs feature maps before their activation."""
+    return any(METHODS[part][0].uses_preactivations for part in method_parts(name))
 
 
 def build_method(settings: Mapping[str, Any], student: View, teacher: View, labels_N: Tensor) -> Method | None:

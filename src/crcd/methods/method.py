@@ -20,6 +20,8 @@ class Method(nn.Module, ABC):
     ce_weight: float = 1.0
     uses_maps: bool = False
     """Whether it reads ``View.maps``, the networks' stages."""
+    uses_preactivations: bool = False
+    """Whether it reads ``View.preactivations``, too; in its first stage alone."""
     beside_ce: bool = True
     """Whether it has terms beside cross-entropy; without, it acts in a first stage alone (``TwoStage``)."""
 

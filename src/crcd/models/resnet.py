@@ -23,11 +23,16 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.downsample = projection(in_channels, out_channels, stride)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, in_channels, H, W] -> [B, out_channels, H / stride, W / stride]."""
+    def before_activation(self, x: Tensor) -> Tensor:
+        """What the last ReLU takes."""
         out = F.relu(self.bn1(self.conv1(x)), inplace=True)
         out = self.bn2(self.conv2(out))
-        return F.relu(out + self.downsample(x), inplace=True)
+        before: Tensor = out + self.downsample(x)
+        return before
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, in_channels, H, W] -> [B, out_channels, H / stride, W / stride]."""
+        return F.relu(self.before_activation(x), inplace=True)
 
 
 class Bottleneck(nn.Module):
@@ -44,12 +49,17 @@ class Bottleneck(nn.Module):
         self.bn3 = nn.BatchNorm2d(out_channels)
         self.downsample = projection(in_channels, out_channels, stride)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, in_channels, H, W] -> [B, out_channels, H / stride, W / stride]."""
+    def before_activation(self, x: Tensor) -> Tensor:
+        """What the last ReLU takes."""
         out = F.relu(self.bn1(self.conv1(x)), inplace=True)
         out = F.relu(self.bn2(self.conv2(out)), inplace=True)
         out = self.bn3(self.conv3(out))
-        return F.relu(out + self.downsample(x), inplace=True)
+        before: Tensor = out + self.downsample(x)
+        return before
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, in_channels, H, W] -> [B, out_channels, H / stride, W / stride]."""
+        return F.relu(self.before_activation(x), inplace=True)
 
 
 def resnet(

@@ -31,14 +31,17 @@ class ShuffleUnit(nn.Module):
         self.conv3 = conv(width, branch, 1, groups=GROUPS)
         self.bn3 = nn.BatchNorm2d(branch)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, in_channels, H, W] -> [B, out_channels, H / stride, W / stride]."""
+    def before_activation(self, x: Tensor) -> Tensor:
+        """What the last ReLU takes."""
         out = F.relu(self.bn1(self.conv1(x)), inplace=True)
         out = channel_shuffle(out, self.groups)
         out = F.relu(self.bn2(self.conv2(out)), inplace=True)
         out = self.bn3(self.conv3(out))
-        out = torch.cat([out, F.avg_pool2d(x, 3, stride=2, padding=1)], dim=1) if self.stride == 2 else out + x
-        return F.relu(out, inplace=True)
+        return torch.cat([out, F.avg_pool2d(x, 3, stride=2, padding=1)], dim=1) if self.stride == 2 else out + x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, in_channels, H, W] -> [B, out_channels, H / stride, W / stride]."""
+        return F.relu(self.before_activation(x), inplace=True)
 
 
 def shufflenetv1(num_classes: int, in_channels: int) -> ImageClassifier:

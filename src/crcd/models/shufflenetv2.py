@@ -24,13 +24,21 @@ class SplitUnit(nn.Module):
         self.conv3 = conv(width, width, 1)
         self.bn3 = nn.BatchNorm2d(width)
 
+    def before_activation(self, x: Tensor) -> Tensor:
+        """The unit without its last ReLU, which changes nothing in the kept half: that is not negative."""
+        kept, out = self._halves(x)
+        return channel_shuffle(torch.cat([kept, out], dim=1), 2)
+
     def forward(self, x: Tensor) -> Tensor:
         """[B, channels, H, W] -> [B, channels, H, W]."""
+        kept, out = self._halves(x)
+        return channel_shuffle(torch.cat([kept, F.relu(out, inplace=True)], dim=1), 2)
+
+    def _halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
         kept, out = x.chunk(2, dim=1)
         out = F.relu(self.bn1(self.conv1(out)), inplace=True)
         out = self.bn2(self.conv2(out))
-        out = F.relu(self.bn3(self.conv3(out)), inplace=True)
-        return channel_shuffle(torch.cat([kept, out], dim=1), 2)
+        return kept, self.bn3(self.conv3(out))
 
 
 class DownUnit(nn.Module):

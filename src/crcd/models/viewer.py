@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from crcd.errors import CrcdError, unknown
 from crcd.models.classifier import ImageClassifier
+from crcd.models.preactivation import run_stage
 from crcd.models.recording import recorded
 from crcd.relation.view import View
 
@@ -27,16 +28,26 @@ class Viewer(nn.Module):
         maps: names of the feature maps to read: a zoo network's stages (``stem``, ``stage1``, ...), or submodules of
             any other network, read by hooks.
         classifier: name of the submodule that makes the logits, for a network where it cannot be found.
+        preactivations: also read the maps of a zoo network's stages before their activation.
 
     Raises:
-        CrcdError: a name is not a layer's, or ``get_classifier()`` of a timm network is not one linear layer.
+        CrcdError: a name is not a layer's, ``get_classifier()`` of a timm network is not one linear layer, or
+            pre-activations are asked of a network that is not of the zoo.
     """
 
-    def __init__(self, model: nn.Module, maps: Sequence[str] = (), classifier: str | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        maps: Sequence[str] = (),
+        classifier: str | None = None,
+        *,
+        preactivations: bool = False,
+    ) -> None:
         super().__init__()
         self.model = model
         self.maps = tuple(maps)
         self.classifier = classifier
+        self.preactivations = preactivations
         self.hooked = classifier is not None or not all(hasattr(model, method) for method in TIMM_METHODS)
         for name in self.maps:
             _check_name("feature map", name, self._map_layers())
@@ -44,6 +55,11 @@ class Viewer(nn.Module):
             _check_name("layer", classifier, dict(model.named_modules()))
         if not self.hooked:
             _check_classifier(model)
+        if preactivations and not isinstance(model, ImageClassifier):
+            raise CrcdError(
+                f"{_name(model)}: its maps before their activation are not known, so a method that needs them can't be "
+                "used with it: take a network of `crcd list models`, or another method"
+            )
 
     def forward(self, image: Tensor) -> View:
         """View of one batch of images [B, C, H, W].
@@ -55,26 +71,34 @@ class Viewer(nn.Module):
         if self.hooked:
             return self._view_by_hooks(image)
         model: Any = self.model
-        features, maps = self._forward_features(image)
+        features, maps, preactivations = self._forward_features(image)
         feature_BD = model.forward_head(features, pre_logits=True)
         _check_feature(model, feature_BD)
         classifier = model.get_classifier()
-        return View(classifier(feature_BD), feature_BD, classifier, maps)
+        return View(classifier(feature_BD), feature_BD, classifier, maps, preactivations)
 
-    def _forward_features(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _forward_features(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
         model: Any = self.model
         if isinstance(model, ImageClassifier):
-            features, maps = image, {}
-            for name, stage in model.body.named_children():
-                features = stage(features)
-                if name in self.maps:
-                    maps[name] = features
-            return features, maps
+            return self._run_stages(model.body, image)
         if not self.maps:
-            return model.forward_features(image), {}
+            return model.forward_features(image), {}, {}
         with recorded({name: self._map_layers()[name] for name in self.maps}) as calls:
             features = model.forward_features(image)
-        return features, self._read_maps(calls)
+        return features, self._read_maps(calls), {}
+
+    def _run_stages(self, body: nn.Sequential, features: Tensor) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        maps, preactivations = {}, {}
+        stages = list(body.named_children())
+        for position, (name, stage) in enumerate(stages):
+            if self.preactivations and name in self.maps and name.startswith("stage"):
+                following = stages[min(position + 1, len(stages) - 1)][1]
+                features, preactivations[name] = run_stage(stage, following, features)
+            else:
+                features = stage(features)
+            if name in self.maps:
+                maps[name] = features
+        return features, maps, preactivations
 
     def _view_by_hooks(self, image: Tensor) -> View:
         layers = dict(self.model.named_modules())

@@ -16,9 +16,11 @@ class View:
         classifier: the module that maps ``feature`` to ``logits``. When it is one ``nn.Linear``, the feature
             gradient has a closed form; otherwise it is found by autograd.
         maps: feature maps that were asked for, by layer name, each [B, C', H', W'] or [B, L, D'].
+        preactivations: those of them that are stages as they are before their activation, if that was asked for.
     """
 
     logits: Tensor
     feature: Tensor
     classifier: nn.Module
     maps: Mapping[str, Tensor] = field(default_factory=dict)
+    preactivations: Mapping[str, Tensor] = field(default_factory=dict)

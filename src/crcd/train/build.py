@@ -8,7 +8,7 @@ from torch import nn
 
 from crcd.data.dataset import Images
 from crcd.errors import CrcdError
-from crcd.methods import build_method, uses_maps
+from crcd.methods import build_method, uses_maps, uses_preactivations
 from crcd.models import Viewer, create_model, load_weights, read_metadata, stage_names
 from crcd.train.config import DistillConfig
 from crcd.train.learner import Learner
@@ -80,9 +80,10 @@ def build_learners(config: DistillConfig, material: Material, images: Images, te
         with stream.active():
             model = build_model(config.student, material)
             viewer = Viewer(model, stage_names(model) if uses_maps(name) else ())
+            reader = Viewer(model, viewer.maps, preactivations=uses_preactivations(name)).eval()
             example = torch.linspace(-1, 1, 2 * math.prod(images.shape)).view(2, *images.shape)
             with torch.no_grad():
-                views = viewer.eval()(example), teacher.viewer(example.to(material.device))
+                views = reader(example), teacher.viewer(example.to(material.device))
             method = build_method(config.method_settings(name), *views, images.labels)
         learners.append(Learner(name, viewer, method, config, stream, material.device, config))
     return learners

@@ -6,6 +6,7 @@ from typing import Any
 
 from crcd.errors import CrcdError
 from crcd.methods import method_parts, uses_maps
+from crcd.methods.ab import ABConfig
 from crcd.methods.at import ATConfig
 from crcd.methods.catkd import CATKDConfig
 from crcd.methods.cc import CCConfig
@@ -120,6 +121,7 @@ class DistillConfig(TeachingOptions, TrainOptions):
     pkt: PKTConfig = field(default_factory=PKTConfig)
     srrl: SRRLConfig = field(default_factory=SRRLConfig)
     fsp: FSPConfig = field(default_factory=FSPConfig)
+    ab: ABConfig = field(default_factory=ABConfig)
     ft: FTConfig = field(default_factory=FTConfig)
     itrd: ITRDConfig = field(default_factory=ITRDConfig)
     crd: CRDConfig = field(default_factory=CRDConfig)

@@ -11,7 +11,7 @@ from crcd.data import Images, Loader, subset
 from crcd.errors import CrcdError
 from crcd.evaluate.compare import compare
 from crcd.evaluate.scorer import Scorer
-from crcd.methods import uses_maps
+from crcd.methods import uses_maps, uses_preactivations
 from crcd.models import save_weights, weights_digest
 from crcd.train.build import build_learners, build_model, load_model, metadata
 from crcd.train.config import DistillConfig
@@ -50,12 +50,15 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
         images = subset(images, config.student_images, config.seed)
     train = material.train_loader(images, config.teacher_views)
     model = _initial_teacher(config, material, folder)
-    maps = any(map(uses_maps, config.methods))
-    _rehearse(config, material, images, train, Teacher(model, device, ComputeOptions(), maps=maps))
+    reads = {
+        "maps": any(map(uses_maps, config.methods)),
+        "preactivations": any(map(uses_preactivations, config.methods)),
+    }
+    _rehearse(config, material, images, train, Teacher(model, device, ComputeOptions(), **reads))
     if config.resume is None:
         folder.create(config)
     model = _trained_teacher(model, config, material, folder, stop, reporter)
-    teacher = Teacher(model, device, config, maps=maps)
+    teacher = Teacher(model, device, config, **reads)
     learners = build_learners(config, material, images, teacher)
     loader = material.score_loader()
     scorer = Scorer(lambda: loader.epoch(0), material.scored.labels, teacher.viewer.model)

@@ -9,6 +9,7 @@ from torch import Tensor
 from crcd.data import Batch, Loader
 from crcd.evaluate.scorer import Scorer
 from crcd.methods.two_stage import TwoStage
+from crcd.models import Viewer
 from crcd.relation.view import View
 from crcd.train.config import DistillConfig
 from crcd.train.learner import Learner
@@ -43,8 +44,10 @@ class FirstStage(Learner):
         )
         self.stage = method
         self.advice = f"try a lower --{type(method).__name__.lower()}.first-stage-lr"
+        maps, before = learner.viewer.maps, method.uses_preactivations
+        viewer = Viewer(learner.viewer.model, maps, learner.viewer.classifier, preactivations=before)
         options = self.config
-        super().__init__(learner.name, learner.viewer, method, options, learner.stream, learner.device, options)
+        super().__init__(learner.name, viewer, method, options, learner.stream, learner.device, options)
 
     def _loss(self, batch: Batch, teacher: Callable[[], View] | None) -> tuple[Tensor, dict[str, Tensor]]:
         assert teacher is not None

@@ -33,8 +33,8 @@ class Reader:
             view = self._read(image_BCHW)
         if not self.bf16:
             return view
-        maps = {name: feature_map.float() for name, feature_map in view.maps.items()}
-        return View(view.logits.float(), view.feature.float(), view.classifier, maps)
+        maps, before = ({name: x.float() for name, x in held.items()} for held in (view.maps, view.preactivations))
+        return View(view.logits.float(), view.feature.float(), view.classifier, maps, before)
 
     def _read(self, image_BCHW: Tensor) -> View:
         view: View = self.viewer(image_BCHW) if self._compiled is None else self._read_compiled(image_BCHW)

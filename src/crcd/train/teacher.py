@@ -18,17 +18,26 @@ class Teacher:
         device: where the copy computes.
         compute: how.
         maps: whether its views hold the feature maps of its stages.
+        preactivations: whether they hold them as they are before their activation, too.
     """
 
-    def __init__(self, model: nn.Module, device: torch.device, compute: ComputeOptions, *, maps: bool = False) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        device: torch.device,
+        compute: ComputeOptions,
+        *,
+        maps: bool = False,
+        preactivations: bool = False,
+    ) -> None:
         folded = fold_batchnorm(model).requires_grad_(False)
         folded = folded.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.viewer = Viewer(folded, stage_names(folded) if maps else ()).eval()
+        self.viewer = Viewer(folded, stage_names(folded) if maps else (), preactivations=preactivations).eval()
         self._read = Reader(self.viewer, compute)
 
     def __call__(self, batch: Batch) -> View:
         """View of a batch. Its tensors have no graph and may be saved for the backward pass of a student."""
         with torch.inference_mode():
             view = self._read(batch.image)
-        maps = {name: feature_map.clone() for name, feature_map in view.maps.items()}
-        return View(view.logits.clone(), view.feature.clone(), view.classifier, maps)
+        maps, before = ({name: x.clone() for name, x in held.items()} for held in (view.maps, view.preactivations))
+        return View(view.logits.clone(), view.feature.clone(), view.classifier, maps, before)
