@@ -8,7 +8,7 @@ import yaml
 from safetensors.torch import load_file
 
 from crcd.errors import CrcdError
-from crcd.evaluate.compare import compare
+from crcd.evaluate.students import score_students
 from crcd.methods import METHODS
 from crcd.methods.two_stage import TwoStage
 from crcd.models import Viewer, read_metadata
@@ -64,7 +64,7 @@ def test_fidelity_and_calibration_are_those_of_the_weights_as_saved(quick, tmp_p
         Viewer(load_model("resnet8", tmp_path / "run" / f"{name}.safetensors", material))
         for name in ("teacher", *summary["learners"])
     )
-    of_teacher, scores = compare(teacher, students, material.score_loader().epoch(0), material.scored.labels)
+    of_teacher, scores = score_students(teacher, students, material.score_loader().epoch(0), material.scored.labels)
     assert summary["teacher"]["ece"] == pytest.approx(of_teacher["ece"], rel=1e-4)
     for entry, score in zip(summary["learners"].values(), scores, strict=True):
         assert {name: entry[name] for name in score} == pytest.approx(score, rel=1e-4)

@@ -9,8 +9,8 @@ from torch import nn
 
 from crcd.data import Images, Loader, subset
 from crcd.errors import CrcdError
-from crcd.evaluate.compare import compare
 from crcd.evaluate.scorer import Scorer
+from crcd.evaluate.students import score_students
 from crcd.methods import uses_maps, uses_preactivations
 from crcd.models import save_weights, weights_digest
 from crcd.train.build import build_learners, build_model, load_model, metadata
@@ -78,7 +78,7 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
     for learner in learners:
         save_weights(learner.viewer.model, folder.weights(learner.name), metadata(config.student, material))
     viewers = [learner.viewer for learner in learners]
-    teacher_scores, scores = compare(teacher.viewer, viewers, loader.epoch(0), material.scored.labels)
+    teacher_scores, scores = score_students(teacher.viewer, viewers, loader.epoch(0), material.scored.labels)
     teacher_entry = {**model_entry(config.teacher, model, material), "top1": scorer.teacher_top1, **teacher_scores}
     teacher_entry["weights"] = weights_digest(model.state_dict())
     if cache:

@@ -3,9 +3,9 @@ import torch
 
 from crcd.data.batch import Batch
 from crcd.evaluate.calibration import expected_calibration_error
-from crcd.evaluate.compare import compare
 from crcd.evaluate.features import extract
 from crcd.evaluate.fidelity import correlation_difference, kl_divergence, linear_cka
+from crcd.evaluate.students import score_students
 from crcd.models import Viewer, create_model
 
 
@@ -37,7 +37,7 @@ def test_features_of_all_batches_in_order(viewers, images):
 def test_each_student_against_the_teacher(viewers, images):
     labels = torch.tensor([0, 1, 2, 3, 0, 1, 2])
     teacher, *students = viewers
-    of_teacher, of_students = compare(teacher, students, batches(images), labels)
+    of_teacher, of_students = score_students(teacher, students, batches(images), labels)
     t, *others = extract(viewers, batches(images))
     assert of_teacher == {"ece": expected_calibration_error(t.logits_NC, labels)}
     for score, s in zip(of_students, others, strict=True):
@@ -51,6 +51,6 @@ def test_each_student_against_the_teacher(viewers, images):
 
 
 def test_a_copy_of_the_teacher_is_wholly_faithful(viewers, images):
-    _, (score,) = compare(viewers[0], [viewers[0]], batches(images), torch.zeros(7, dtype=torch.int64))
+    _, (score,) = score_students(viewers[0], [viewers[0]], batches(images), torch.zeros(7, dtype=torch.int64))
     assert (score["kl"], score["correlation_difference"]) == (0, 0)
     assert score["cka"] == pytest.approx(1)

@@ -11,7 +11,7 @@ from crcd.evaluate.fidelity import correlation_difference, kl_divergence, linear
 from crcd.models import Viewer
 
 
-def compare(
+def score_students(
     teacher: Viewer, students: Sequence[Viewer], batches: Iterable[Batch], labels_N: Tensor
 ) -> tuple[dict[str, float], list[dict[str, float]]]:
     """Calibration of a teacher and its students, and the students' fidelity to it, as the networks are now.
