@@ -47,15 +47,16 @@ def _linear(features: FeatureSet, _: ProbeOptions) -> dict[str, Any]:
     fit, held_out, num_classes = features.fit, features.held_out, features.num_classes
     standardise = Standardiser(fit.feature_ND)
     x_ND, held_out_MD = standardise(fit.feature_ND), standardise(held_out.feature_ND)
+    solutions: dict[float, Linear] = {}
     accuracy: dict[float, float] = {}
-    solution: Linear | None = None
+    start: Linear | None = None
     for l2 in STRENGTHS:
-        solution = fit_logistic(x_ND, fit.labels_N, num_classes, l2, solution)
-        accuracy[l2] = top1(solution(held_out_MD), held_out.labels_N)
+        solutions[l2] = start = fit_logistic(x_ND, fit.labels_N, num_classes, l2, start)
+        accuracy[l2] = top1(start(held_out_MD), held_out.labels_N)
     best = max(accuracy, key=accuracy.__getitem__)  # of equals the strongest
     train = features.train
     standardise = Standardiser(train.feature_ND)
-    solution = fit_logistic(standardise(train.feature_ND), train.labels_N, num_classes, best)
+    solution = fit_logistic(standardise(train.feature_ND), train.labels_N, num_classes, best, solutions[best])
     score = top1(solution(standardise(features.test.feature_ND)), features.test.labels_N)
     return {"top1": score, "l2": best, "held_out_top1": accuracy[best]}
 
