@@ -39,6 +39,12 @@ def test_a_name_changes_settings_of_its_methods_alone():
         ({"lr": float("nan")}, "--lr is nan"),
         ({"warmup_epochs": 3, "epochs": 3}, "--warmup-epochs is 3"),
         ({"momentum": 0.0, "nesterov": True}, "--momentum is 0.0"),
+        ({"beta2": 1.0}, "--beta2 is 1.0"),
+        ({"label_smoothing": 1.0}, "--label-smoothing is 1.0"),
+        ({"ema": 0.0}, "--ema is 0.0"),
+        ({"layer_decay": 1.5}, "--layer-decay is 1.5"),
+        ({"clip_norm": 0.0}, "--clip-norm is 0.0"),
+        ({"micro_batch": 0}, "--micro-batch is 0"),
         ({"seed": -1}, "--seed is -1"),
         ({"time_budget": "soon"}, "--time-budget is soon"),
         ({"methods": ()}, "--methods is empty"),
@@ -75,6 +81,7 @@ def test_teacher_shares_all_settings_but_its_epochs_and_folder():
     own = config.for_teacher(Path("run/teacher"))
     assert (own.model, own.epochs, own.out, own.resume) == ("vgg8", 2, Path("run/teacher"), None)
     changed = {"epochs", "out", "resume"}
+    assert replace(config, freeze=("fc",), layer_decay=0.5).for_teacher(Path("run/teacher")) == own
     assert all(getattr(own, f.name) == getattr(config, f.name) for f in fields(TrainOptions) if f.name not in changed)
 
 

@@ -50,6 +50,24 @@ def test_step_descends_ce_plus_weighted_method_loss(batch, view):
     assert means["loss"] == pytest.approx((ce + 0.35 * kd).item(), rel=1e-5)
 
 
+def test_what_is_kept_is_the_moving_average_and_frozen_parts_stay(batch):
+    torch.manual_seed(0)
+    viewer = Viewer(create_model("resnet8", 10, 1))
+    options = OptimiserOptions(ema=0.75, freeze=("body.stem",), label_smoothing=0.2)
+    learner = Learner("ce", viewer, None, options, RandomStream(0, CPU), CPU, ComputeOptions())
+    before = deepcopy(viewer.model.state_dict())
+    reference = deepcopy(viewer.model).train()
+    reference.body.stem.eval()
+    smoothed = cross_entropy(reference(batch.image), batch.target, label_smoothing=0.2)
+    learner.step(batch, None)
+    assert learner.totals.means()["ce"] == pytest.approx(smoothed.item(), rel=1e-5)
+    for name, kept in learner.result.model.state_dict().items():
+        now = viewer.model.state_dict()[name]
+        assert torch.equal(now, before[name]) == name.startswith("body.stem"), name
+        if kept.is_floating_point():
+            torch.testing.assert_close(kept, 0.75 * before[name] + 0.25 * now)
+
+
 def test_without_a_teacher_the_method_rests(batch):
     resting, plain = make_learner(KD(KDConfig())), make_learner(None)
     resting.step(batch, None)

@@ -1,6 +1,7 @@
 """The one shape of every network of the zoo: named body stages, global average pooling, one linear classifier."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -45,6 +46,10 @@ class ImageClassifier(nn.Module):
     def get_classifier(self) -> nn.Linear:
         """The layer that maps the penultimate feature to the logits."""
         return self.classifier
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Which parameters are a layer for layer-wise rates, as timm asks its networks: the stages in their order."""
+        return {"stem": r"^body\.stem", "blocks": [(r"^body\.stage(\d+)", None), (r"^body\.head", (99999,))]}
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits, [B, C]."""

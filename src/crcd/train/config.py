@@ -38,7 +38,7 @@ class TrainOptions(DataOptions, OptimiserOptions, ComputeOptions, RunOptions):
     """Everything that training any network needs."""
 
     def __post_init__(self) -> None:
-        for group in (DataOptions, OptimiserOptions, RunOptions):
+        for group in (DataOptions, OptimiserOptions, ComputeOptions, RunOptions):
             group.__post_init__(self)
         require(self.batch_size >= 2, "batch-size", self.batch_size, "give 2 or more: a relation needs two samples")
 
@@ -162,6 +162,8 @@ class DistillConfig(TeachingOptions, TrainOptions):
             "epochs": self.teacher_epochs or self.epochs,
             "lr": self.teacher_lr or self.lr,
             "seed": self.seed if self.teacher_seed is None else self.teacher_seed,
+            "freeze": (),
+            "layer_decay": None,
             "out": out,
             "resume": None,
         }

@@ -76,8 +76,8 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
     loop = Loop(title, config, learners, guide, train, scorer, folder, stop, reporter, config.distill_until)
     loop.run()
     for learner in learners:
-        save_weights(learner.viewer.model, folder.weights(learner.name), metadata(config.student, material))
-    viewers = [learner.viewer for learner in learners]
+        save_weights(learner.result.model, folder.weights(learner.name), metadata(config.student, material))
+    viewers = [learner.result for learner in learners]
     teacher_scores, scores = score_students(teacher.viewer, viewers, loader.epoch(0), material.scored.labels)
     teacher_entry = {**model_entry(config.teacher, model, material), "top1": scorer.teacher_top1, **teacher_scores}
     teacher_entry["weights"] = weights_digest(model.state_dict())
@@ -92,7 +92,7 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
         "teacher": teacher_entry,
         "learners": {
             learner.name: {
-                **learner_entry(config.student, learner.viewer.model, learner.name, loop.history, material),
+                **learner_entry(config.student, learner.result.model, learner.name, loop.history, material),
                 **score,
                 **({"first_stage": first[learner.name]} if learner.name in first else {}),
             }

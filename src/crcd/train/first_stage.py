@@ -41,6 +41,7 @@ class FirstStage(Learner):
             milestones=(),
             warmup_epochs=0.0,
             compile=False,
+            ema=None,
         )
         self.stage = method
         self.advice = f"try a lower --{type(method).__name__.lower()}.first-stage-lr"
@@ -104,6 +105,7 @@ def train_first_stages(
             own = folder.inner("first-stage", learner.name, part)
             loop = Loop(title, stage.config, [stage], guide, train, scorer, own, stop, reporter)
             loop.run()
+            learner.begin_average()
             before = costs.get(learner.name, {"epochs": 0, "step_seconds": 0.0, "seconds": 0.0})
             costs[learner.name] = {
                 "epochs": before["epochs"] + loop.epoch,

@@ -4,14 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from timm.utils.model_ema import ModelEmaV3
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.optim import SGD
 
 from crcd.data.batch import Batch
 from crcd.methods.method import Method
 from crcd.models import Viewer
 from crcd.relation.view import View
+from crcd.train.optimiser import Optimiser, freeze
 from crcd.train.options import ComputeOptions, OptimiserOptions
 from crcd.train.randomness import RandomStream
 from crcd.train.reader import Reader
@@ -48,32 +49,36 @@ class Learner:
         compute: ComputeOptions,
     ) -> None:
         self.name = name
-        self.viewer = viewer.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.viewer: Viewer = viewer.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.method = method.to(device) if method is not None else None
         self.guided = method is not None and method.beside_ce
         self.stream = stream
         self.device = device
         self.totals = Totals(device)
         self.watch = Stopwatch(device)
+        self.frozen = freeze(viewer.model, options.freeze)
         self.read = Reader(self.viewer, compute)
-        self.learning_rate = torch.tensor(options.lr, device=device)
         self.weight = torch.ones((), device=device)
-        parameters = [*viewer.parameters(), *(method.parameters() if method is not None else ())]
-        self.optimizer = SGD(
-            dict.fromkeys(parameter for parameter in parameters if parameter.requires_grad),
-            lr=self.learning_rate,
-            momentum=options.momentum,
-            nesterov=options.nesterov,
-            weight_decay=options.weight_decay,
-            fused=True,
-        )
-        if options.momentum > 0:  # of all alike: a parameter may get its first gradient later than the others
-            for parameter in self.optimizer.param_groups[0]["params"]:
-                self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        self.optimiser = Optimiser(viewer.model, method, options, device)
+        self.label_smoothing = options.label_smoothing
+        self.ema = options.ema
+        self.begin_average()
+
+    @property
+    def result(self) -> Viewer:
+        """The network that is scored and kept: the student, or the moving average of it."""
+        if self.average is None:
+            return self.viewer
+        averaged: nn.Module = self.average.module
+        return Viewer(averaged, self.viewer.maps, self.viewer.classifier)
+
+    def begin_average(self) -> None:
+        """Begin the moving average, if there is one, with the weights of now."""
+        self.average = None if self.ema is None else ModelEmaV3(self.viewer.model, self.ema)
 
     def schedule(self, learning_rate: float, weight: float) -> None:
         """Set the learning rate, and w, the weight of the method's terms, for the steps to come."""
-        self.learning_rate.fill_(learning_rate)
+        self.optimiser.set_rate(learning_rate)
         self.weight.fill_(weight)
 
     def step(self, batch: Batch, teacher: Callable[[], View] | None) -> None:
@@ -84,16 +89,18 @@ class Learner:
             teacher: gives the teacher's view of the batch, when the student's is made; None where the method rests.
         """
         self.viewer.train()
+        for part in self.frozen:
+            part.eval()
         with self.watch.running(), self.stream.active():
             loss, parts = self._loss(batch, teacher)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimizer.step()
+            self.optimiser.step(loss)
+            if self.average is not None:
+                self.average.update(self.viewer.model)
             self.totals.add(parts)
 
     def _loss(self, batch: Batch, teacher: Callable[[], View] | None) -> tuple[Tensor, dict[str, Tensor]]:
         student = self.read(batch.image)
-        ce = cross_entropy(student.logits, batch.target)
+        ce = cross_entropy(student.logits, batch.target, label_smoothing=self.label_smoothing)
         if self.method is None or not self.guided or teacher is None:
             return ce, {"loss": ce.detach(), "ce": ce.detach()}
         terms = self.method(student, teacher(), batch)
@@ -117,7 +124,8 @@ class Learner:
         return {
             "student": self.viewer.model.state_dict(),
             "method": self.method.state_dict() if self.method is not None else {},
-            "optimizer": self.optimizer.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": self.average.module.state_dict() if self.average is not None else {},
             "stream": self.stream.state_dict(),
             "totals": self.totals.state_dict(),
             "seconds": self.watch.seconds,
@@ -128,9 +136,9 @@ class Learner:
         self.viewer.model.load_state_dict(state["student"])
         if self.method is not None:
             self.method.load_state_dict(state["method"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate  # the tensor that schedule() sets, in place of the stored one
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.average is not None:
+            self.average.module.load_state_dict(state["average"])
         self.stream.load_state_dict(state["stream"])
         self.totals.load_state_dict(state["totals"])
         self.watch.seconds = state["seconds"]

@@ -79,7 +79,7 @@ class Loop:
         labels_N = train.images.labels
         self._images = {"count": len(labels_N), "labels": hashlib.sha256(labels_N.cpu().numpy().tobytes()).hexdigest()}
         self.history: list[dict[str, Any]] = []
-        captured = config.capture and train.device.type == "cuda"
+        captured = config.capture and config.micro_batch is None and train.device.type == "cuda"
         self._take_step = (CapturedStep if captured else Step)(train, guide, learners)
         self._watch = Stopwatch(train.device)
         self._seconds_before = 0.0
@@ -129,7 +129,7 @@ class Loop:
 
     def _end_epoch(self) -> None:
         self._check_finite()
-        scores = self.scorer([learner.viewer.model for learner in self.learners])
+        scores = self.scorer([learner.result.model for learner in self.learners])
         records = [self._record(learner, score) for learner, score in zip(self.learners, scores, strict=True)]
         for learner, score in zip(self.learners, scores, strict=True):
             self._refuse(learner, ["logits"] if math.isnan(score["top1"]) else [])

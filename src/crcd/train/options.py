@@ -48,7 +48,7 @@ class DataOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiserOptions:
-    """Stochastic gradient descent and its learning rate."""
+    """The optimiser and its learning rate."""
 
     epochs: int = 240
     """Passes over the training images."""
@@ -62,12 +62,28 @@ class OptimiserOptions:
     """Factor of the learning rate at each milestone."""
     warmup_epochs: float = 0.0
     """Epochs over which the learning rate rises linearly to its initial value."""
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """Stochastic gradient descent with momentum, or Adam with decoupled weight decay."""
     momentum: float = 0.9
-    """Momentum."""
+    """Momentum; beta 1 of adamw."""
+    beta2: float = 0.999
+    """Beta 2 of adamw."""
     nesterov: bool = False
     """Nesterov's form of the momentum."""
     weight_decay: float = 5e-4
-    """Weight decay of every parameter."""
+    """Weight decay."""
+    decay_norms: bool = True
+    """Whether it is that of biases and normalisations, too."""
+    layer_decay: float | None = None
+    """Factor of the learning rate from each layer of the student to the one before it; None for one rate."""
+    freeze: tuple[str, ...] = ()
+    """Parts of the student that are not trained, by their names, such as body.stem or layer1."""
+    clip_norm: float | None = None
+    """Largest norm of all gradients together; longer ones are shortened to it. None for no limit."""
+    label_smoothing: float = 0.0
+    """Share of a label that all classes have in common, in cross-entropy."""
+    ema: float | None = None
+    """Decay of a moving average of the student's weights, which is scored and kept in place of them; None for none."""
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "epochs", self.epochs, "give 1 or more")
@@ -82,6 +98,13 @@ class OptimiserOptions:
         )
         require(0 <= self.momentum < 1, "momentum", self.momentum, "give a number from 0 to below 1")
         require(self.weight_decay >= 0, "weight-decay", self.weight_decay, "give 0 or more")
+        require(0 <= self.beta2 < 1, "beta2", self.beta2, "give a number from 0 to below 1")
+        require(
+            0 <= self.label_smoothing < 1, "label-smoothing", self.label_smoothing, "give a share from 0 to below 1"
+        )
+        for flag, share in (("layer-decay", self.layer_decay), ("ema", self.ema)):
+            require(share is None or 0 < share < 1, flag, share, "give a number above 0 and below 1")
+        require(self.clip_norm is None or self.clip_norm > 0, "clip-norm", self.clip_norm, "give a norm above 0")
         require(self.momentum > 0 or not self.nesterov, "momentum", self.momentum, "Nesterov's form needs it above 0")
 
 
@@ -93,8 +116,14 @@ class ComputeOptions:
     """Of the networks' forward and backward passes: float32 (a GPU's convolutions in TF32), or bfloat16 autocast."""
     compile: bool = False
     """Compile the networks with torch.compile: minutes at the start, quicker steps afterwards."""
+    micro_batch: int | None = None
+    """Images that a network reads at a time, for a GPU too small for the batch: losses are those of the whole batch,
+    at the cost of a second forward pass; None for all of them."""
     capture: bool = True
-    """On a GPU, replay the training step as one CUDA graph; it changes no number."""
+    """On a GPU, replay the training step as one CUDA graph; it changes no number. Not with --micro-batch."""
+
+    def __post_init__(self) -> None:
+        require(self.micro_batch is None or self.micro_batch >= 1, "micro-batch", self.micro_batch, "give 1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
