@@ -59,6 +59,17 @@ def test_every_form_trains_all_its_parameters(relation, objective, source, posit
         assert parameter.grad.abs().sum() > 0, name
 
 
+def test_sample_numbers_may_be_a_column_of_a_table():
+    student, teacher, target, index = views()
+    criterion = CRCDLoss(6, 9, RelationConfig(negatives=20, dim=8), labels=LABELS).eval()
+    column = torch.stack([target, index], dim=1)[:, 1]
+    assert not column.is_contiguous()
+    torch.manual_seed(0)
+    expected = criterion(student, teacher, target, index).loss
+    torch.manual_seed(0)
+    assert torch.equal(criterion(student, teacher, target, column).loss, expected)
+
+
 def test_own_anchor_is_masked():
     """With one anchor, the first sample's own pair is left out: its feature gets no gradient."""
     criterion = CRCDLoss(6, 9, RelationConfig(negatives=20, anchors=1, gradient_weight=0), labels=LABELS)
