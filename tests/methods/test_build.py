@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import load, save
 from torch.nn import functional as F
 
 import crcd
@@ -55,6 +56,10 @@ def test_a_student_learns_by_every_method_in_a_loop_of_ones_own(name):
         assert loss.requires_grad
         assert all(p.grad is not None for p in student.parameters())
     assert all(p.grad is None for p in teacher.parameters())
+    again = build(name + FEWER.get(name, ""), student, teacher)
+    again.load_state_dict(load(save(method.state_dict())))  # as libraries keep it that write tensors alone
+    again_state = again.state_dict()
+    assert all(torch.equal(value, again_state[key]) for key, value in method.state_dict().items())
 
 
 def test_a_name_has_the_default_settings_but_for_what_follows_the_at():
