@@ -64,7 +64,7 @@ def test_one_name_is_that_method():
     assert method_parts("kd+crcd") == ["kd", "crcd"]
 
 
-def test_the_smallest_weight_of_cross_entropy_holds():
-    light = KD(KDConfig())
-    light.ce_weight = 0.25
-    assert Combined({"kd": light, "other": KD(KDConfig())}).ce_weight == 0.25
+def test_the_largest_weight_of_cross_entropy_holds():
+    assert built("kd").ce_weight == KDConfig().ce_weight == 0.1
+    assert built("crcd+kd").ce_weight == 1
+    assert Combined({"kd": KD(KDConfig(ce_weight=0.25)), "other": KD(KDConfig())}).ce_weight == 0.25
