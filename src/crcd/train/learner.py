@@ -8,10 +8,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim import SGD
 
+from crcd import distributed
 from crcd.data.batch import Batch
 from crcd.methods.method import Method
 from crcd.models import Viewer
 from crcd.relation.view import View
+from crcd.train.batchnorm import whole_batch_statistics
 from crcd.train.options import ComputeOptions, OptimiserOptions
 from crcd.train.randomness import RandomStream
 from crcd.train.reader import Reader
@@ -23,6 +25,11 @@ class Learner:
     """A student that learns by ce_weight * CE + w * method loss (CE alone without a method).
 
     Whatever it draws at random comes from a stream of its own, so its numbers do not depend on the learners beside it.
+
+    Of several processes each has a copy that reads its share of the batch, computes the loss of the whole and averages
+    all gradients with the others: method and optimiser do in each the same as in a single process. One message after
+    the backward pass carries them, of student and method alike, in place of a wrapper round the network: it needs no
+    other names, and it does not matter which parameters a stage leaves without gradients.
 
     Args:
         name: what it is called in the run's files.
@@ -56,6 +63,7 @@ class Learner:
         self.totals = Totals(device)
         self.watch = Stopwatch(device)
         self.read = Reader(self.viewer, compute)
+        self.sync_batchnorm = compute.sync_batchnorm
         self.learning_rate = torch.tensor(options.lr, device=device)
         self.weight = torch.ones((), device=device)
         parameters = [*viewer.parameters(), *(method.parameters() if method is not None else ())]
@@ -88,11 +96,26 @@ class Learner:
             loss, parts = self._loss(batch, teacher)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            self._agree()
             self.optimizer.step()
             self.totals.add(parts)
 
+    def _view(self, batch: Batch) -> View:
+        """The student's view of the whole batch, with its graph."""
+        with self.stream.apart(), whole_batch_statistics(self.sync_batchnorm):
+            own = self.read(batch.image)
+        return own.gathered(len(batch.target))
+
+    def _agree(self) -> None:
+        """Make the gradients those of the mean loss of all processes, and statistics of parts their means."""
+        parameters = self.optimizer.param_groups[0]["params"]
+        tensors = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        if not self.sync_batchnorm:
+            tensors += [buffer for buffer in self.viewer.buffers() if buffer.is_floating_point()]
+        distributed.average(tensors)
+
     def _loss(self, batch: Batch, teacher: Callable[[], View] | None) -> tuple[Tensor, dict[str, Tensor]]:
-        student = self.read(batch.image)
+        student = self._view(batch)
         ce = cross_entropy(student.logits, batch.target)
         if self.method is None or not self.guided or teacher is None:
             return ce, {"loss": ce.detach(), "ce": ce.detach()}
@@ -102,9 +125,10 @@ class Learner:
 
     def not_finite(self) -> list[str]:
         """Names of what is infinite or not a number: parts of the epoch's loss, or its weights; waits."""
-        tensors = [*self.viewer.state_dict().values(), *(self.method.state_dict().values() if self.method else ())]
-        floating = [tensor for tensor in tensors if isinstance(tensor, Tensor) and tensor.is_floating_point()]
-        broken = any(not torch.isfinite(tensor).all() for tensor in floating)
+        modules = [self.viewer, *([self.method] if self.method is not None else [])]
+        tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
+        floating = [tensor for tensor in tensors if tensor.is_floating_point()]
+        broken = distributed.highest(any(not torch.isfinite(tensor).all() for tensor in floating))
         return [*self.totals.not_finite(), *(["weights"] if broken else [])]
 
     def begin_epoch(self) -> None:

@@ -25,7 +25,7 @@ class DataOptions:
     holdout: float = 0.0
     """Share of the training images held out, the same for every seed, and scored in place of the test images."""
     batch_size: int = 64
-    """Images a step."""
+    """Images a step, of all processes together."""
     crop_padding: int = 4
     """Random crops out of images padded by this many black pixels; 0 for none."""
     flip: bool = True
@@ -92,9 +92,11 @@ class ComputeOptions:
     precision: Literal["float32", "bf16"] = "float32"
     """Of the networks' forward and backward passes: float32 (a GPU's convolutions in TF32), or bfloat16 autocast."""
     compile: bool = False
-    """Compile the networks with torch.compile: minutes at the start, quicker steps afterwards."""
+    """Compile the networks with torch.compile (in a single process): minutes at the start, quicker steps afterwards."""
     capture: bool = True
-    """On a GPU, replay the training step as one CUDA graph; it changes no number."""
+    """On a GPU, replay the training step as one CUDA graph (in a single process); it changes no number."""
+    sync_batchnorm: bool = True
+    """Students normalise by the whole batch's statistics, however many processes share it; off, by each one's part."""
 
 
 @dataclass(frozen=True, kw_only=True)
