@@ -11,6 +11,7 @@ In a single process every function here gives back what it was given.
 import io
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from typing import Any, TypeVar
@@ -211,5 +212,5 @@ def _messages() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = re.sub(r"^\[\S+\] ", "", " ".join(str(error).split())).partition(". ")[0]
         raise ProcessLost(f"another process of the run was lost ({reason[:160]})") from error
