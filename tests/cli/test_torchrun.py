@@ -108,7 +108,7 @@ def test_mistakes_are_told_once(tmp_path, start_together, finish, monkeypatch, w
     answer = finish(start_together(*words))
     assert answer.status == 1
     if error is None:
-        assert answer.err.count("--lr") == 1
+        assert answer.err.count("Error parsing --lr") == 1
     else:
         (line,) = told(answer.err)
         assert error in line

@@ -10,15 +10,19 @@ import torch
 from safetensors.torch import load_file
 
 from crcd import distributed
+from crcd.data import encoded
 from crcd.errors import CrcdError
 from crcd.methods.fsp import FSPConfig
+from crcd.recipes import with_recipe
 from crcd.relation.config import RelationConfig
 from crcd.train import learner
 from crcd.train.batchnorm import _WholeBatch
+from crcd.train.config import DistillConfig
 from crcd.train.distill import distill
 from crcd.train.randomness import RandomStream
 from crcd.train.reporter import Reporter
 from crcd.train.stop import RunStopped, StopSignal
+from data_formats import make_imagenet_folders
 from together import together
 
 
@@ -163,3 +167,30 @@ def test_what_several_processes_cannot_do(quick, tmp_path):
         answers = together(2, refused, quick(**({"out": tmp_path / "run"} | changes)))
         assert all(told in answer for answer in answers)
         assert not (tmp_path / "run").exists()
+
+
+def run_from_files(config):
+    encoded.MEMORY_BUDGET = 0
+    return run(config)
+
+
+@pytest.mark.slow
+def test_imagenet_in_miniature(tmp_path):
+    """The recipe on the official layout, four images a step that two processes decode, until the first step."""
+    make_imagenet_folders(tmp_path / "data")
+    recipe = with_recipe(DistillConfig(), "imagenet/resnet34-resnet18")
+    assert recipe.crcd.bank_precision == recipe.crd.bank_precision == "float16"
+    config = replace(
+        recipe,
+        data_dir=tmp_path / "data",
+        image_size=64,
+        batch_size=4,
+        workers=1,
+        methods=("crcd+kd", "crd"),
+        crcd=replace(recipe.crcd, negatives=3),
+        crd=replace(recipe.crd, negatives=3),
+        device="cpu",
+        time_budget="0.001s",
+    )
+    for told, _ in together(2, run_from_files, replace(config, out=tmp_path / "run")):
+        assert "in epoch 1 after step 1 of training timm/resnet34" in told
