@@ -202,9 +202,11 @@ def first_goes_ahead() -> Iterator[None]:
     """The first process does the work inside before the others: what it downloads or unpacks, they find."""
     if rank() > 0:
         highest(0)
-    yield
-    if rank() == 0:
-        highest(0)
+    try:
+        yield
+    finally:
+        if rank() == 0:
+            highest(0)
 
 
 @contextmanager

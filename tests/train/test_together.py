@@ -47,7 +47,8 @@ VARIANTS = {
         methods=("crcd@crcd.objective=nce,crcd.relation=mlp,crcd.gradient_head=affine", "crcd@crcd.source=queue"),
     ),
     "every method": replace(CONFIG, methods=tuple(METHODS)),
-    "statistics of parts": replace(CONFIG, methods=("ce", "kd"), sync_batchnorm=False),
+    "own statistics": replace(CONFIG, methods=("ce", "kd"), sync_batchnorm=False),
+    "in parts": replace(CONFIG, methods=("ce", "kd"), batch_parts=2),
 }
 
 
@@ -108,8 +109,9 @@ def test_losses_gradients_weights_and_banks_are_those_of_one_process(variant, si
             assert_alike(answer, answers[0], 0)
 
 
-def test_processes_with_statistics_of_their_own_stay_alike():
-    one, other = together(2, steps, "statistics of parts")
+@pytest.mark.parametrize("variant", ["own statistics", "in parts"])
+def test_processes_stay_alike_where_their_number_shows(variant):
+    one, other = together(2, steps, variant)
     assert_alike(one, other, 0)
     with pytest.raises(AssertionError, match=r"^(ce|kd): "):
-        assert_alike(one, alone("statistics of parts"), 1e-6)
+        assert_alike(one, alone(variant), 1e-6)

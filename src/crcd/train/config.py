@@ -38,7 +38,7 @@ class TrainOptions(DataOptions, OptimiserOptions, ComputeOptions, RunOptions):
     """Everything that training any network needs."""
 
     def __post_init__(self) -> None:
-        for group in (DataOptions, OptimiserOptions, RunOptions):
+        for group in (DataOptions, OptimiserOptions, ComputeOptions, RunOptions):
             group.__post_init__(self)
         require(self.batch_size >= 2, "batch-size", self.batch_size, "give 2 or more: a relation needs two samples")
 

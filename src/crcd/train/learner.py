@@ -15,6 +15,7 @@ from crcd.models import Viewer
 from crcd.relation.view import View
 from crcd.train.batchnorm import whole_batch_statistics
 from crcd.train.options import ComputeOptions, OptimiserOptions
+from crcd.train.parts import read_in_parts
 from crcd.train.randomness import RandomStream
 from crcd.train.reader import Reader
 from crcd.train.stopwatch import Stopwatch
@@ -63,7 +64,7 @@ class Learner:
         self.totals = Totals(device)
         self.watch = Stopwatch(device)
         self.read = Reader(self.viewer, compute)
-        self.sync_batchnorm = compute.sync_batchnorm
+        self.sync_batchnorm, self.batch_parts = compute.sync_batchnorm, compute.batch_parts
         self.learning_rate = torch.tensor(options.lr, device=device)
         self.weight = torch.ones((), device=device)
         parameters = [*viewer.parameters(), *(method.parameters() if method is not None else ())]
@@ -102,8 +103,13 @@ class Learner:
 
     def _view(self, batch: Batch) -> View:
         """The student's view of the whole batch, with its graph."""
-        with self.stream.apart(), whole_batch_statistics(self.sync_batchnorm):
-            own = self.read(batch.image)
+
+        def read(image_BCHW: Tensor) -> View:
+            with whole_batch_statistics(self.sync_batchnorm):
+                return self.read(image_BCHW)
+
+        with self.stream.apart():
+            own = read_in_parts(read, self.viewer, batch.image, self.batch_parts)
         return own.gathered(len(batch.target))
 
     def _agree(self) -> None:

@@ -80,7 +80,8 @@ class Loop:
         labels_N = train.images.labels
         self._images = {"count": len(labels_N), "labels": hashlib.sha256(labels_N.cpu().numpy().tobytes()).hexdigest()}
         self.history: list[dict[str, Any]] = []
-        captured = config.capture and train.device.type == "cuda" and distributed.size() == 1
+        whole = distributed.size() == config.batch_parts == 1
+        captured = config.capture and train.device.type == "cuda" and whole
         self._take_step = (CapturedStep if captured else Step)(train, guide, learners)
         self._watch = Stopwatch(train.device)
         self._seconds_before = 0.0

@@ -95,8 +95,14 @@ class ComputeOptions:
     """Compile the networks with torch.compile (in a single process): minutes at the start, quicker steps afterwards."""
     capture: bool = True
     """On a GPU, replay the training step as one CUDA graph (in a single process); it changes no number."""
+    batch_parts: int = 1
+    """Parts in which students read a batch, each twice, where memory is too small for the whole: losses stay the whole
+    batch's; batch normalisation takes each part's statistics."""
     sync_batchnorm: bool = True
     """Students normalise by the whole batch's statistics, however many processes share it; off, by each one's part."""
+
+    def __post_init__(self) -> None:
+        require(self.batch_parts >= 1, "batch-parts", self.batch_parts, "give 1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
