@@ -170,7 +170,7 @@ def highest(number: int) -> int:
     """The largest of the processes' numbers."""
     if size() == 1:
         return number
-    answer = torch.tensor(number)
+    answer = torch.tensor(int(number))
     with _messages():
         dist.all_reduce(answer, dist.ReduceOp.MAX)
     return int(answer)

@@ -44,10 +44,10 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
         CrcdError: a mistake in the settings or the data, or a loss that is not finite.
         RunStopped: a signal or the time budget stopped it; it can be resumed.
     """
-    reporter = begin_together(config, reporter or Reporter())
     folder = distributed.first(lambda: begin_folder(config, config.data, config.teacher, config.student))
     stop = StopSignal(config.budget, f"{distributed.program()} distill --resume {folder.path}")
     device = find_device(config.device)
+    reporter = begin_together(config, device, reporter or Reporter())
     material = Material.load(config, config.seed, device)
     images = material.train
     if config.student_images is not None:

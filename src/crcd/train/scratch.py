@@ -30,10 +30,11 @@ def train(config: TrainConfig, reporter: Reporter | None = None) -> Outcome:
         CrcdError: a mistake in the settings or the data, or a loss that is not finite.
         RunStopped: a signal or the time budget stopped it; it can be resumed.
     """
-    reporter = begin_together(config, reporter or Reporter())
     folder = distributed.first(lambda: begin_folder(config, config.data, config.model))
     stop = StopSignal(config.budget, f"{distributed.program()} train --resume {folder.path}")
-    material = Material.load(config, config.seed, find_device(config.device))
+    device = find_device(config.device)
+    reporter = begin_together(config, device, reporter or Reporter())
+    material = Material.load(config, config.seed, device)
     build_model(config.model, material)
     if config.resume is None:
         distributed.first(lambda: folder.create(config))

@@ -1,12 +1,14 @@
 """What a run does where several processes train as one."""
 
+import torch
+
 from crcd import distributed
 from crcd.errors import CrcdError
 from crcd.train.config import TrainOptions
 from crcd.train.reporter import Reporter
 
 
-def begin_together(config: TrainOptions, reporter: Reporter) -> Reporter:
+def begin_together(config: TrainOptions, device: torch.device, reporter: Reporter) -> Reporter:
     """Say what each of several processes does.
 
     Returns:
@@ -23,5 +25,6 @@ def begin_together(config: TrainOptions, reporter: Reporter) -> Reporter:
     if distributed.rank() > 0:
         return Reporter()
     each = config.batch_size // processes
-    reporter.note(f"{processes} processes, {each} images a step each; steps run eagerly, not as CUDA graphs")
+    eager = "; steps are not captured as CUDA graphs" if config.capture and device.type == "cuda" else ""
+    reporter.note(f"{processes} processes, {each} images a step each{eager}")
     return reporter
