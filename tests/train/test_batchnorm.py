@@ -1,5 +1,6 @@
 import pytest
 import torch
+from timm.layers import BatchNormAct2d
 from torch import nn
 
 from crcd import distributed
@@ -9,7 +10,13 @@ from together import together
 
 def network() -> nn.Module:
     torch.manual_seed(0)
-    layers = [nn.BatchNorm2d(3), nn.Flatten(), nn.BatchNorm1d(12), nn.BatchNorm1d(12, affine=False, momentum=None)]
+    layers = [
+        nn.BatchNorm2d(3),
+        BatchNormAct2d(3),
+        nn.Flatten(),
+        nn.BatchNorm1d(12),
+        nn.BatchNorm1d(12, affine=False, momentum=None),
+    ]
     return nn.Sequential(*layers).double()
 
 
