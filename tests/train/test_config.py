@@ -44,7 +44,7 @@ def test_a_name_changes_settings_of_its_methods_alone():
         ({"ema": 0.0}, "--ema is 0.0"),
         ({"layer_decay": 1.5}, "--layer-decay is 1.5"),
         ({"clip_norm": 0.0}, "--clip-norm is 0.0"),
-        ({"micro_batch": 0}, "--micro-batch is 0"),
+        ({"batch_parts": 0}, "--batch-parts is 0"),
         ({"seed": -1}, "--seed is -1"),
         ({"time_budget": "soon"}, "--time-budget is soon"),
         ({"methods": ()}, "--methods is empty"),

@@ -1,5 +1,6 @@
 """The command ``crcd``."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -18,6 +19,9 @@ COMMANDS = {
     "list": ("names", "names of models, methods, data sets and recipes"),
 }
 """Each command's module in this package, imported when it is called for, and its meaning."""
+
+TOGETHER = ("distill", "train")
+"""Commands that several processes, started by torchrun, carry out as one."""
 
 USAGE = "\n".join(
     [
@@ -42,18 +46,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(words)
+        return _run_together(words) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else _dispatch(words)
     except CrcdError as error:
         return _complain(str(error))
     except RunStopped as stopped:
-        print(f"crcd: {stopped}", file=sys.stderr)
+        _tell(f"crcd: {stopped}")
         return stopped.status
     except KeyboardInterrupt:
-        print("crcd: interrupted", file=sys.stderr)
+        _tell("crcd: interrupted")
         return 130
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{error.strerror or error}")
+
+
+def _run_together(words: list[str]) -> int:
+    """The command, as one of several processes."""
+    from crcd import distributed  # slow to import
+
+    if not words or words[0] not in TOGETHER:
+        raise CrcdError(f"several processes were started, and only {' and '.join(TOGETHER)} use them: start one")
+    with distributed.together():
+        return _dispatch(words)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -73,5 +87,15 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _complain(message: str) -> int:
-    print(f"crcd: error: {' '.join(message.split())}", file=sys.stderr)
+    _tell(f"crcd: error: {' '.join(message.split())}")
     return 2
+
+
+def _tell(line: str) -> None:
+    """To the user, by one process where there are several."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        from crcd import distributed
+
+        if not distributed.speaks():
+            return
+    print(line, file=sys.stderr)

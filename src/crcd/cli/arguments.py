@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import tyro
 
+from crcd import distributed
 from crcd.data import default_recipe
 from crcd.errors import CrcdError
 from crcd.recipes import with_recipe
@@ -56,7 +57,8 @@ def parse_flags(default: C, words: Sequence[str], program: str) -> C:
     ]
     boxes += [(name, type(value), field(default=value)) for name, value in values.items() if is_dataclass(value)]
     form = make_dataclass("Form", boxes, frozen=True)
-    filled: Any = tyro.cli(form, args=list(words), prog=program, description=kind.__doc__)
+    with distributed.only_first_complains():
+        filled: Any = tyro.cli(form, args=list(words), prog=program, description=kind.__doc__)
     answers: dict[str, Any] = {}
     for name, value in vars(filled).items():
         grouped = isinstance(value, tuple(groups))

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crcd import distributed
 from crcd.data.augment import CropFlip
 from crcd.data.batch import Batch
 from crcd.data.dataset import Images, TensorImages
@@ -22,8 +23,10 @@ POOL_SEED = 0
 class Inputs(NamedTuple):
     """What one batch is made from, on the device; ``Loader.batch`` is a pure function of it.
 
+    Of several processes each holds pixels and parameters of its share of the batch.
+
     Attributes:
-        index_B: sample numbers.
+        index_B: sample numbers of the whole batch.
         pixels_BCHW: decoded files; None where the images lie in memory, to be gathered by number.
         parameters_B3: of the augmentation; None without one.
         pool_view_B: which of the pool's augmentations each sample shows; None without a pool.
@@ -51,9 +54,11 @@ class Loader:
     Training batches are shuffled and all of one size: the images left over at the end of an epoch's order wait for
     another epoch. Scoring batches come in order, without augmentation, the last one smaller.
 
+    Several processes draw the same order and augmentations, and each makes the images of its share of every batch.
+
     Args:
         images: the images.
-        batch_size: B.
+        batch_size: B, of all processes together.
         augment: what is done to training images; None for nothing.
         mean: of each channel, for pixels scaled to [0, 1].
         std: likewise.
@@ -65,7 +70,8 @@ class Loader:
             each image in one of them, chosen at random. None draws a new augmentation every epoch.
 
     Raises:
-        CrcdError: a training batch of fewer than two samples, or of more than there are.
+        CrcdError: a training batch of fewer than two samples, of more than there are, or that the processes can't
+            divide evenly.
     """
 
     def __init__(
@@ -86,6 +92,11 @@ class Loader:
             raise CrcdError(f"batch size {batch_size}: relations and batch normalisation need two samples or more")
         if train and batch_size > len(images):
             raise CrcdError(f"batch size {batch_size} is more than the {len(images)} training images: make it smaller")
+        if train and batch_size % distributed.size():
+            several = distributed.size()
+            raise CrcdError(
+                f"batch size {batch_size} can't be divided among {several} processes: give a multiple of that"
+            )
         self.images = images.to(device) if isinstance(images, TensorImages) else images
         self.labels_N = images.labels.to(device)
         self.decoder: Decoder | None = None
@@ -144,12 +155,15 @@ class Loader:
         self, order_N: Tensor, parameters_N3: Tensor | None, pool_view_N: Tensor | None, steps: slice
     ) -> Iterator[Inputs]:
         """Batches of an order of all images, whose augmentations are given by sample."""
-        decoded = None if self.decoder is None else self.decoder(order_N.split(self.batch_size)[steps])
+        decoded = None
+        if self.decoder is not None:
+            decoded = self.decoder([distributed.share(index_B) for index_B in order_N.split(self.batch_size)[steps]])
         for index_B in self._to_device(order_N).split(self.batch_size)[steps]:
             pool_view_B = None if pool_view_N is None else pool_view_N[index_B]
-            parameters_B3 = None if parameters_N3 is None else parameters_N3[index_B]
-            if self.pool_RN3 is not None:
-                parameters_B3 = self.pool_RN3[pool_view_B, index_B]
+            own_B = distributed.share(index_B)
+            parameters_B3 = None if parameters_N3 is None else parameters_N3[own_B]
+            if self.pool_RN3 is not None and pool_view_N is not None:
+                parameters_B3 = self.pool_RN3[pool_view_N[own_B], own_B]
             pixels_BCHW = None if decoded is None else next(decoded).to(self.device, non_blocking=True)
             yield Inputs(index_B, pixels_BCHW, parameters_B3, pool_view_B)
 
@@ -157,7 +171,7 @@ class Loader:
         """One batch. All of it happens on the device, without waiting for it."""
         index_B, image_BCHW, parameters_B3, pool_view_B = inputs
         if image_BCHW is None:
-            image_BCHW = self.images.fetch(index_B)
+            image_BCHW = self.images.fetch(distributed.share(index_B))
         if self.augment is not None and parameters_B3 is not None:
             image_BCHW = self.augment.apply(image_BCHW, parameters_B3)
         image = torch.addcmul(-self.shift_C11, image_BCHW.float(), self.scale_C11)

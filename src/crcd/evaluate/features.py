@@ -31,6 +31,6 @@ def extract(viewers: Sequence[Viewer], batches: Iterable[Batch]) -> list[Feature
     with torch.inference_mode():
         for batch in batches:
             for viewer, own in zip(viewers, rows, strict=True):
-                view = viewer.eval()(batch.image)
+                view = viewer.eval()(batch.image).gathered(len(batch.target))
                 own.append(Features(view.feature.float(), view.logits.float()))
     return [Features(*map(torch.cat, zip(*own, strict=True))) for own in rows]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from crcd import distributed
 from crcd.data.batch import Batch
 
 
@@ -17,5 +18,5 @@ def predict(models: Sequence[nn.Module], batches: Iterable[Batch]) -> list[Tenso
     with torch.inference_mode():
         for batch in batches:
             for model, rows in zip(models, logits, strict=True):
-                rows.append(model.eval()(batch.image).float())
+                rows.append(distributed.gather(model.eval()(batch.image).float(), len(batch.target)))
     return [torch.cat(rows) for rows in logits]

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +68,10 @@ class CRDConfig:
     for each sample (the authors' code)."""
     bank_momentum: float = 0.5
     """Share of its old value that a bank row keeps (authors)."""
+    bank_precision: Literal["float32", "float16"] = "float32"
+    """Of the bank's rows; float16 halves its memory."""
+    bank_rows: Literal["replicated", "sharded"] = "replicated"
+    """Of several processes each holds all rows of the bank, or its share of them; the numbers are the same."""
 
     def __post_init__(self) -> None:
         for name, holds, advice in (
@@ -135,7 +139,14 @@ class CRD(Method):
         self.student_head = Embedding(student_dim, config.dim, bias=True)
         self.teacher_head = Embedding(teacher_dim, config.dim, bias=True)
         self.bank = Bank(
-            labels_N, config.dim, config.negatives, exact=True, shared=config.shared, momentum=config.bank_momentum
+            labels_N,
+            config.dim,
+            config.negatives,
+            exact=True,
+            shared=config.shared,
+            momentum=config.bank_momentum,
+            half=config.bank_precision == "float16",
+            sharded=config.bank_rows == "sharded",
         )
         self.student_term = _Direction(config.temperature, len(labels_N))
         self.teacher_term = _Direction(config.temperature, len(labels_N))

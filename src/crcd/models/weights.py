@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from crcd import distributed
 from crcd.errors import CrcdError
 
 NAMED_IN_ERRORS = 3
@@ -20,11 +21,15 @@ NAMED_IN_ERRORS = 3
 def save_weights(model: nn.Module, path: Path, metadata: Mapping[str, str]) -> None:
     """Write a state dict as safetensors; a reader finds the old file or the whole new one, never a part.
 
+    Of several processes the first one alone writes.
+
     Args:
         model: the network, on any device.
         path: file to write, in a folder that exists.
         metadata: strings that travel in the file's header, see ``read_metadata``.
     """
+    if distributed.rank() > 0:
+        return
     tensors = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in model.state_dict().items()

@@ -6,14 +6,16 @@ random numbers.
 """
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from crcd import distributed
 from crcd.errors import CrcdError
 from crcd.relation.negatives import Negatives
+from crcd.relation.shard import Shard
 
 
 class Elements(NamedTuple):
@@ -67,6 +69,13 @@ class Bank(NegativeSource):
         shared: True draws K rows for the whole batch and masks what a sample must not use (3 to 6 times cheaper);
             False draws K rows for each sample from those that it may use.
         momentum: of the rows.
+        half: keep the rows in float16 (a relative error of up to 2^-11); what is read of them is float32.
+        sharded: of several processes each keeps its share of the rows (``Shard``), which is then what
+            ``student_ND`` and ``teacher_ND`` hold; the state has all rows in any case. False: each keeps all rows,
+            and the copies stay alike, since all draw alike and remember the whole batch.
+
+    Raises:
+        CrcdError: more negatives than there are rows to draw, or ``half`` or ``sharded`` without ``shared``.
     """
 
     labels_N: Tensor
@@ -77,7 +86,18 @@ class Bank(NegativeSource):
     first_C: Tensor
     size_C: Tensor
 
-    def __init__(self, labels_N: Tensor, dim: int, count: int, *, exact: bool, shared: bool, momentum: float) -> None:
+    def __init__(
+        self,
+        labels_N: Tensor,
+        dim: int,
+        count: int,
+        *,
+        exact: bool,
+        shared: bool,
+        momentum: float,
+        half: bool = False,
+        sharded: bool = False,
+    ) -> None:
         super().__init__()
         n = len(labels_N)
         size_C = torch.bincount(labels_N)
@@ -88,9 +108,17 @@ class Bank(NegativeSource):
                 f"{'samples of other classes' if exact else 'other samples'} to draw from: "
                 f"set negatives (--crcd.negatives, --crd.negatives) to {available} or less"
             )
+        if (half or sharded) and not shared:
+            raise CrcdError(
+                "negatives of each sample's own are drawn from a bank that is whole and in float32: set shared, or "
+                "bank_precision to float32 and bank_rows to replicated"
+            )
         self.count, self.exact, self.shared, self.momentum = count, exact, shared, momentum
+        self.shard = Shard(n) if sharded and distributed.size() > 1 else None
         for side in ("student", "teacher"):
-            self.register_buffer(f"{side}_ND", F.normalize(torch.randn(n, dim), dim=1))
+            rows_ND = F.normalize(torch.randn(n, dim), dim=1)
+            rows_ND = rows_ND.half() if half else rows_ND
+            self.register_buffer(f"{side}_ND", rows_ND if self.shard is None else self.shard.part(rows_ND))
         self.register_buffer("seen_N", torch.zeros(n, dtype=torch.bool))
         self.register_buffer("labels_N", labels_N.clone(), persistent=False)
         self.register_buffer("by_class_N", labels_N.argsort(stable=True), persistent=False)
@@ -103,9 +131,9 @@ class Bank(NegativeSource):
         if self.shared:
             row_K = self.draw_rows(self.count)
             excluded_BK = self.labels_N[row_K] == batch.target_B[:, None] if self.exact else row_K == index_B[:, None]
+            student_KD, teacher_KD = self.rows(row_K)
             return Drawn(
-                Negatives(self.student_ND[row_K], None, excluded_BK, row_K),
-                Negatives(self.teacher_ND[row_K], None, excluded_BK, row_K),
+                Negatives(student_KD, None, excluded_BK, row_K), Negatives(teacher_KD, None, excluded_BK, row_K)
             )
         if self.exact:
             own_B1 = self.size_C[batch.target_B][:, None]
@@ -121,8 +149,12 @@ class Bank(NegativeSource):
         )
 
     def rows(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Student and teacher rows of the given samples."""
-        return self.student_ND[index], self.teacher_ND[index]
+        """Student and teacher rows of the given samples, in float32 at least."""
+        return self._read(self.student_ND, index), self._read(self.teacher_ND, index)
+
+    def _read(self, rows_ND: Tensor, index: Tensor) -> Tensor:
+        rows = rows_ND[index] if self.shard is None else self.shard.read(rows_ND, index)
+        return rows.to(torch.promote_types(rows.dtype, torch.float32))
 
     def draw_rows(self, count: int) -> Tensor:
         """``count`` of all sample numbers, [count]."""
@@ -133,10 +165,26 @@ class Bank(NegativeSource):
         index_B = self._index(batch)
         old_B1 = (self.seen_N[index_B] * self.momentum)[:, None]
         for rows_ND, new_BD in ((self.student_ND, batch.student_BD), (self.teacher_ND, batch.teacher_BD)):
-            old_BD = rows_ND[index_B]
+            old_BD = self._read(rows_ND, index_B)
             mixed_BD = F.normalize(old_B1 * old_BD + (1 - old_B1) * new_BD, dim=1)
-            rows_ND[index_B] = torch.where(batch.usable_B[:, None], mixed_BD, old_BD)
+            new_BD = torch.where(batch.usable_B[:, None], mixed_BD, old_BD).to(rows_ND.dtype)
+            if self.shard is None:
+                rows_ND[index_B] = new_BD
+            else:
+                self.shard.write(rows_ND, index_B, new_BD)
         self.seen_N[index_B] |= batch.usable_B
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.shard is not None:
+            for side in ("student", "teacher"):
+                destination[f"{prefix}{side}_ND"] = self.shard.collect(getattr(self, f"{side}_ND"))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        names = [f"{prefix}{side}_ND" for side in ("student", "teacher")]
+        if self.shard is not None:
+            state_dict = state_dict | {name: self.shard.part(state_dict[name]) for name in names if name in state_dict}
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def _index(self, batch: Elements) -> Tensor:
         if batch.index_B is None:

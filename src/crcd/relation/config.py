@@ -32,6 +32,10 @@ class RelationConfig:
     """One draw of K negatives for the whole batch, or one for each sample (bank only)."""
     bank_momentum: float = 0.5
     """Share of its old value that a bank row keeps."""
+    bank_precision: Literal["float32", "float16"] = "float32"
+    """Of the bank's rows; float16 halves its memory."""
+    bank_rows: Literal["replicated", "sharded"] = "replicated"
+    """Of several processes each holds all rows of the bank, or its share of them; the numbers are the same."""
     anchors: int | None = None
     """Number A of anchors; None takes every sample of the batch."""
     anchor_source: Literal["current", "bank"] = "current"

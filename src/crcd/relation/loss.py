@@ -156,7 +156,14 @@ def _build_source(config: RelationConfig, labels_N: Tensor | None) -> NegativeSo
         return Queue(config.dim, config.negatives, exact=exact)
     assert labels_N is not None
     return Bank(
-        labels_N, config.dim, config.negatives, exact=exact, shared=config.shared, momentum=config.bank_momentum
+        labels_N,
+        config.dim,
+        config.negatives,
+        exact=exact,
+        shared=config.shared,
+        momentum=config.bank_momentum,
+        half=config.bank_precision == "float16",
+        sharded=config.bank_rows == "sharded",
     )
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from crcd import distributed
+
 
 @dataclass(frozen=True)
 class View:
@@ -24,3 +26,14 @@ class View:
     classifier: nn.Module
     maps: Mapping[str, Tensor] = field(default_factory=dict)
     preactivations: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def gathered(self, count: int) -> "View":
+        """The view of a whole batch of ``count`` images, of which each process read its share; differentiable."""
+        if distributed.size() == 1:
+            return self
+        maps, before = (
+            {name: distributed.gather(x, count) for name, x in held.items()}
+            for held in (self.maps, self.preactivations)
+        )
+        logits, feature = (distributed.gather(x, count) for x in (self.logits, self.feature))
+        return View(logits, feature, self.classifier, maps, before)

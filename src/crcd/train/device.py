@@ -2,17 +2,18 @@
 
 import torch
 
+from crcd import distributed
 from crcd.errors import CrcdError
 
 
 def find_device(name: str) -> torch.device:
     """The device of a name: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
 
-    A GPU becomes the current one, and each convolution is made to take its quickest algorithm: all batches of a run
-    have one shape.
+    Of several processes on a machine each takes the GPU of its number there. It becomes the current one, and each
+    convolution is made to take its quickest algorithm: all batches of a run have one shape.
 
     Raises:
-        CrcdError: the name is none of these, or this machine has no such GPU.
+        CrcdError: the name is none of these, this machine has no such GPU, or several processes were given one.
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
@@ -22,6 +23,14 @@ def find_device(name: str) -> torch.device:
         raise CrcdError(f"--device is {name}: give auto, cpu, cuda or cuda:N")
     if kind == "cuda" and int(number or 0) >= count:
         raise CrcdError(f"--device is {name}: PyTorch finds {count} CUDA devices here; give cpu or auto")
+    if kind == "cuda" and distributed.size() > 1:
+        if number:
+            raise CrcdError(
+                f"--device is {name}, for {distributed.size()} processes: give cuda, and each takes its own"
+            )
+        number = str(distributed.local_rank())
+        if int(number) >= count:
+            raise CrcdError(f"process {int(number) + 1} of this machine has no GPU, there are {count}: start {count}")
     torch.backends.cudnn.benchmark = kind == "cuda"
     if kind == "cuda":
         torch.cuda.set_device(int(number or 0))
@@ -29,7 +38,8 @@ def find_device(name: str) -> torch.device:
 
 
 def describe(device: torch.device) -> str:
-    """The device in words, such as ``cpu (2 threads)``."""
+    """The device in words, such as ``cpu (2 threads)``, and how many processes have one each."""
+    each = f", {distributed.size()} processes" if distributed.size() > 1 else ""
     if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"cpu ({torch.get_num_threads()} threads)"
+        return f"{device} ({torch.cuda.get_device_name(device)}){each}"
+    return f"cpu ({torch.get_num_threads()} threads){each}"

@@ -2,11 +2,14 @@
 
 import math
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 from torch import nn
 
+from crcd import distributed
 from crcd.data import Images, Loader, subset
 from crcd.errors import CrcdError
 from crcd.evaluate.scorer import Scorer
@@ -24,6 +27,7 @@ from crcd.train.outcome import Outcome, describe_run, learner_entry, model_entry
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder, begin_folder
 from crcd.train.scratch import train_classifier
+from crcd.train.several import begin_together
 from crcd.train.step import Guide, Step
 from crcd.train.stop import StopSignal
 from crcd.train.teacher import Teacher
@@ -40,10 +44,10 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
         CrcdError: a mistake in the settings or the data, or a loss that is not finite.
         RunStopped: a signal or the time budget stopped it; it can be resumed.
     """
-    reporter = reporter or Reporter()
-    folder = begin_folder(config, config.data, config.teacher, config.student)
-    stop = StopSignal(config.budget, f"crcd distill --resume {folder.path}")
+    folder = distributed.first(lambda: begin_folder(config, config.data, config.teacher, config.student))
+    stop = StopSignal(config.budget, f"{distributed.program()} distill --resume {folder.path}")
     device = find_device(config.device)
+    reporter = begin_together(config, device, reporter or Reporter())
     material = Material.load(config, config.seed, device)
     images = material.train
     if config.student_images is not None:
@@ -56,7 +60,7 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
     }
     _rehearse(config, material, images, train, Teacher(model, device, ComputeOptions(), **reads))
     if config.resume is None:
-        folder.create(config)
+        distributed.first(lambda: folder.create(config))
     model = _trained_teacher(model, config, material, folder, stop, reporter)
     teacher = Teacher(model, device, config, **reads)
     learners = build_learners(config, material, images, teacher)
@@ -83,7 +87,7 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
     teacher_entry["weights"] = weights_digest(model.state_dict())
     if cache:
         teacher_entry["cache"] = cache
-    training = _teacher_training(folder)
+    training = distributed.first(lambda: _teacher_training(folder))
     teacher_entry |= {"epochs": training["epochs"], "seconds": training["step_seconds"]} if training else UNTRAINED
     others = (training, cache, *first.values())
     summary = {
@@ -108,12 +112,7 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
 def _rehearse(config: DistillConfig, material: Material, images: Images, train: Loader, teacher: Teacher) -> None:
     """Take one step of each stage with learners that are thrown away: mistakes show here, before a long training."""
     if config.teacher_cache is not None:
-        try:
-            config.teacher_cache.mkdir(parents=True, exist_ok=True)
-            TemporaryFile(dir=config.teacher_cache).close()
-        except OSError as error:
-            advice = "name a folder that can be written"
-            raise CrcdError(f"--teacher-cache is {config.teacher_cache} ({error.strerror}): {advice}") from error
+        distributed.first(partial(_check_writable, config.teacher_cache))
     learners = build_learners(replace(config, compile=False), material, images, teacher)
     inputs = next(train.inputs(0))
     for stage in (stage for learner in learners for stage in first_stages(learner, config).values()):
@@ -121,10 +120,19 @@ def _rehearse(config: DistillConfig, material: Material, images: Images, train: 
     Step(train, teacher, learners)(inputs, config.lr, weight=1.0)
 
 
+def _check_writable(teacher_cache: Path) -> None:
+    try:
+        teacher_cache.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=teacher_cache).close()
+    except OSError as error:
+        advice = "name a folder that can be written"
+        raise CrcdError(f"--teacher-cache is {teacher_cache} ({error.strerror}): {advice}") from error
+
+
 def _initial_teacher(config: DistillConfig, material: Material, folder: RunFolder) -> nn.Module:
     """The teacher with its weights, or untrained where it has none yet."""
     kept = folder.weights("teacher")
-    weights = kept if kept.is_file() else config.teacher_weights
+    weights = kept if distributed.first(kept.is_file) else config.teacher_weights
     return build_model(config.teacher, material) if weights is None else load_model(config.teacher, weights, material)
 
 
@@ -137,13 +145,13 @@ def _trained_teacher(
     reporter: Reporter,
 ) -> nn.Module:
     """The teacher, trained in a run folder of its own unless it came with weights; kept as teacher.safetensors."""
-    if folder.weights("teacher").is_file():
+    if distributed.first(folder.weights("teacher").is_file):
         return model
     if config.teacher_weights is None:
         own = RunFolder(folder.path / "teacher")
         own_config = config.for_teacher(own.path)
-        if not own.checkpoint.is_file():
-            own.create(own_config)
+        if not distributed.first(own.checkpoint.is_file):
+            distributed.first(lambda: own.create(own_config))
         model = train_classifier(own_config, replace(material, seed=own_config.seed), own, stop, reporter)
     save_weights(model, folder.weights("teacher"), metadata(config.teacher, material))
     return model

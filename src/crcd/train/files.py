@@ -5,11 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from crcd import distributed
 from crcd.errors import CrcdError
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file beside its place, flush it to the disk, then move it into place.
+
+    Of several processes the first one alone writes.
 
     Args:
         path: the file, in a folder that exists.
@@ -18,6 +21,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     Raises:
         CrcdError: it could not be written (a full disk, no permission); the old file is as it was.
     """
+    if distributed.rank() > 0:
+        return
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:

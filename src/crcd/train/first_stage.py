@@ -52,7 +52,7 @@ class FirstStage(Learner):
 
     def _loss(self, batch: Batch, teacher: Callable[[], View] | None) -> tuple[Tensor, dict[str, Tensor]]:
         assert teacher is not None
-        terms = self.stage.first_stage(lambda: self.read(batch.image), teacher(), batch)
+        terms = self.stage.first_stage(lambda: self._view(batch), teacher(), batch)
         return terms["loss"], terms | {"loss": terms["loss"].detach()}
 
 

@@ -8,12 +8,15 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from crcd import distributed
 from crcd.data.batch import Batch
 from crcd.methods.method import Method
 from crcd.models import Viewer
 from crcd.relation.view import View
+from crcd.train.batchnorm import whole_batch_statistics
 from crcd.train.optimiser import Optimiser, freeze
 from crcd.train.options import ComputeOptions, OptimiserOptions
+from crcd.train.parts import read_in_parts
 from crcd.train.randomness import RandomStream
 from crcd.train.reader import Reader
 from crcd.train.stopwatch import Stopwatch
@@ -24,6 +27,11 @@ class Learner:
     """A student that learns by ce_weight * CE + w * method loss (CE alone without a method).
 
     Whatever it draws at random comes from a stream of its own, so its numbers do not depend on the learners beside it.
+
+    Of several processes each has a copy that reads its share of the batch, computes the loss of the whole and averages
+    all gradients with the others: method and optimiser do in each the same as in a single process. One message after
+    the backward pass carries them, of student and method alike, in place of a wrapper round the network: it needs no
+    other names, and it does not matter which parameters a stage leaves without gradients.
 
     Args:
         name: what it is called in the run's files.
@@ -58,6 +66,7 @@ class Learner:
         self.watch = Stopwatch(device)
         self.frozen = freeze(viewer.model, options.freeze)
         self.read = Reader(self.viewer, compute)
+        self.sync_batchnorm, self.batch_parts = compute.sync_batchnorm, compute.batch_parts
         self.weight = torch.ones((), device=device)
         self.optimiser = Optimiser(viewer.model, method, options, device)
         self.label_smoothing = options.label_smoothing
@@ -93,13 +102,32 @@ class Learner:
             part.eval()
         with self.watch.running(), self.stream.active():
             loss, parts = self._loss(batch, teacher)
-            self.optimiser.step(loss)
+            self.optimiser.step(loss, self._agree)
             if self.average is not None:
                 self.average.update(self.viewer.model)
             self.totals.add(parts)
 
+    def _view(self, batch: Batch) -> View:
+        """The student's view of the whole batch, with its graph."""
+
+        def read(image_BCHW: Tensor) -> View:
+            with whole_batch_statistics(self.sync_batchnorm):
+                return self.read(image_BCHW)
+
+        with self.stream.apart():
+            own = read_in_parts(read, self.viewer, batch.image, self.batch_parts)
+        return own.gathered(len(batch.target))
+
+    def _agree(self) -> None:
+        """Make the gradients those of the mean loss of all processes, and statistics of parts their means."""
+        parameters = self.optimiser.parameters()
+        tensors = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        if not self.sync_batchnorm:
+            tensors += [buffer for buffer in self.viewer.buffers() if buffer.is_floating_point()]
+        distributed.average(tensors)
+
     def _loss(self, batch: Batch, teacher: Callable[[], View] | None) -> tuple[Tensor, dict[str, Tensor]]:
-        student = self.read(batch.image)
+        student = self._view(batch)
         ce = cross_entropy(student.logits, batch.target, label_smoothing=self.label_smoothing)
         if self.method is None or not self.guided or teacher is None:
             return ce, {"loss": ce.detach(), "ce": ce.detach()}
@@ -109,9 +137,10 @@ class Learner:
 
     def not_finite(self) -> list[str]:
         """Names of what is infinite or not a number: parts of the epoch's loss, or its weights; waits."""
-        tensors = [*self.viewer.state_dict().values(), *(self.method.state_dict().values() if self.method else ())]
-        floating = [tensor for tensor in tensors if isinstance(tensor, Tensor) and tensor.is_floating_point()]
-        broken = any(not torch.isfinite(tensor).all() for tensor in floating)
+        modules = [self.viewer, *([self.method] if self.method is not None else [])]
+        tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
+        floating = [tensor for tensor in tensors if tensor.is_floating_point()]
+        broken = distributed.highest(any(not torch.isfinite(tensor).all() for tensor in floating))
         return [*self.totals.not_finite(), *(["weights"] if broken else [])]
 
     def begin_epoch(self) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from crcd import distributed
 from crcd.data.loader import Loader
 from crcd.errors import CrcdError
 from crcd.evaluate.scorer import Scorer
@@ -79,12 +80,13 @@ class Loop:
         labels_N = train.images.labels
         self._images = {"count": len(labels_N), "labels": hashlib.sha256(labels_N.cpu().numpy().tobytes()).hexdigest()}
         self.history: list[dict[str, Any]] = []
-        captured = config.capture and config.micro_batch is None and train.device.type == "cuda"
+        whole = distributed.size() == config.batch_parts == 1
+        captured = config.capture and train.device.type == "cuda" and whole
         self._take_step = (CapturedStep if captured else Step)(train, guide, learners)
         self._watch = Stopwatch(train.device)
         self._seconds_before = 0.0
         self._began = self._saved = time.monotonic()
-        if folder.checkpoint.exists():
+        if distributed.first(folder.checkpoint.exists):
             self._load()
         else:
             self._save()
@@ -103,6 +105,8 @@ class Loop:
                 while self.epoch < self.config.epochs:
                     self._train_epoch()
                     self._end_epoch()
+        except distributed.ProcessLost as error:
+            raise CrcdError(f"{error} {self._where}; continue with: {self.stop.advice}") from error
         finally:
             self.reporter.end()
 
@@ -121,11 +125,16 @@ class Loop:
                 self._refuse(learner, learner.totals.not_finite())
         self.reporter.step(images)
         stopping = self.stop.due()
-        if stopping or time.monotonic() - self._saved > self.config.checkpoint_seconds:
+        overdue = time.monotonic() - self._saved > self.config.checkpoint_seconds
+        if stopping or distributed.highest(overdue):
             self._check_finite()
             self._save()
         if stopping:
-            raise self.stop.stopped(f"in epoch {self.epoch + 1} after step {self.step} of training {self.title}")
+            raise self.stop.stopped(self._where)
+
+    @property
+    def _where(self) -> str:
+        return f"in epoch {self.epoch + 1} after step {self.step} of training {self.title}"
 
     def _end_epoch(self) -> None:
         self._check_finite()

@@ -5,6 +5,7 @@ from typing import Self
 
 import torch
 
+from crcd import distributed
 from crcd.data import CropFlip, DataSet, Images, Loader, load_dataset, split
 from crcd.train.options import DataOptions
 
@@ -37,13 +38,14 @@ class Material:
     @classmethod
     def load(cls, options: DataOptions, seed: int, device: torch.device) -> Self:
         """Load the data set and hold out what the settings ask for."""
-        data = load_dataset(
-            options.data,
-            options.data_dir,
-            image_size=options.image_size,
-            download=options.download,
-            skip_corrupt=options.skip_corrupt,
-        )
+        with distributed.first_goes_ahead():
+            data = load_dataset(
+                options.data,
+                options.data_dir,
+                image_size=options.image_size,
+                download=options.download,
+                skip_corrupt=options.skip_corrupt,
+            )
         if options.holdout == 0:
             return cls(data, data.train, data.test, "test", options, seed, device)
         train, held_out = split(data.train, options.holdout, HOLDOUT_SEED)

@@ -1,5 +1,6 @@
 """Which parameters are trained, at which rate, by which rule."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -52,10 +53,16 @@ class Optimiser:
         for rate, scale in zip(self.rates, self.scales, strict=True):
             rate.fill_(learning_rate * scale)
 
-    def step(self, loss: Tensor) -> None:
-        """Take one step down the loss."""
+    def step(self, loss: Tensor, agree: Callable[[], None] = lambda: None) -> None:
+        """Take one step down the loss.
+
+        Args:
+            loss: what the parameters' gradients are of.
+            agree: changes the gradients before they are used.
+        """
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        agree()
         if self.clip_norm is not None:
             clip_grad_norm_(self.parameters(), self.clip_norm)
         self.optimizer.step()

@@ -25,7 +25,7 @@ class DataOptions:
     holdout: float = 0.0
     """Share of the training images held out, the same for every seed, and scored in place of the test images."""
     batch_size: int = 64
-    """Images a step."""
+    """Images a step, of all processes together."""
     crop_padding: int = 4
     """Random crops out of images padded by this many black pixels; 0 for none."""
     flip: bool = True
@@ -115,15 +115,17 @@ class ComputeOptions:
     precision: Literal["float32", "bf16"] = "float32"
     """Of the networks' forward and backward passes: float32 (a GPU's convolutions in TF32), or bfloat16 autocast."""
     compile: bool = False
-    """Compile the networks with torch.compile: minutes at the start, quicker steps afterwards."""
-    micro_batch: int | None = None
-    """Images that a network reads at a time, for a GPU too small for the batch: losses are those of the whole batch,
-    at the cost of a second forward pass; None for all of them."""
+    """Compile the networks with torch.compile (in a single process): minutes at the start, quicker steps afterwards."""
     capture: bool = True
-    """On a GPU, replay the training step as one CUDA graph; it changes no number. Not with --micro-batch."""
+    """On a GPU, replay the training step as one CUDA graph (in a single process); it changes no number."""
+    batch_parts: int = 1
+    """Parts in which students read a batch, each twice, where memory is too small for the whole: losses stay the whole
+    batch's; batch normalisation takes each part's statistics."""
+    sync_batchnorm: bool = True
+    """Students normalise by the whole batch's statistics, however many processes share it; off, by each one's part."""
 
     def __post_init__(self) -> None:
-        require(self.micro_batch is None or self.micro_batch >= 1, "micro-batch", self.micro_batch, "give 1 or more")
+        require(self.batch_parts >= 1, "batch-parts", self.batch_parts, "give 1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,13 @@
 """Random streams that stay apart: what one learner draws changes nothing for another."""
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+
+from crcd import distributed
 
 
 class RandomStream:
@@ -37,6 +40,26 @@ class RandomStream:
         finally:
             self._cpu = torch.get_rng_state()
             torch.set_rng_state(outside)
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Inside, within ``active``, each of several processes draws other numbers, which its own rows need.
+
+        The stream itself, the same in all of them, is afterwards where it was, or one draw further if any was made.
+        """
+        if distributed.size() == 1:
+            yield
+            return
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(zlib.crc32(self._position().numpy().tobytes()) + distributed.rank())
+            start = self._position()
+            yield
+            moved = not torch.equal(start, self._position())
+        if moved:
+            torch.rand(1, device=self.device)
+
+    def _position(self) -> Tensor:
+        return torch.get_rng_state() if self.device.type == "cpu" else torch.cuda.get_rng_state(self.device)
 
     @contextmanager
     def _active_on_gpu(self) -> Iterator[None]:

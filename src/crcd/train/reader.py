@@ -7,7 +7,6 @@ from torch import Tensor
 
 from crcd.models import Viewer
 from crcd.relation.view import View
-from crcd.train.micro_batch import read_in_parts
 from crcd.train.options import ComputeOptions
 
 log = logging.getLogger(__name__)
@@ -26,16 +25,10 @@ class Reader:
     def __init__(self, viewer: Viewer, options: ComputeOptions) -> None:
         self.viewer = viewer
         self.bf16 = options.precision == "bf16"
-        self.micro_batch = options.micro_batch
         self._compiled = torch.compile(viewer) if options.compile else None
 
     def __call__(self, image_BCHW: Tensor) -> View:
         """View of a batch, under the caller's mode of gradients and training."""
-        if self.micro_batch is not None and self.micro_batch < len(image_BCHW):
-            return read_in_parts(self._read_whole, self.viewer, image_BCHW, self.micro_batch)
-        return self._read_whole(image_BCHW)
-
-    def _read_whole(self, image_BCHW: Tensor) -> View:
         with torch.autocast(image_BCHW.device.type, torch.bfloat16, enabled=self.bf16):
             view = self._read(image_BCHW)
         if not self.bf16:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from crcd import distributed
 from crcd.errors import CrcdError
 from crcd.train.config_file import fill, read_yaml, to_plain
 from crcd.train.files import write_text
@@ -38,7 +39,7 @@ class RunFolder:
         """A folder inside, made where it is absent, for a part of the run that goes by the run's own settings."""
         folder = RunFolder(self.path.joinpath(*names))
         folder.config = self.config
-        folder.path.mkdir(parents=True, exist_ok=True)
+        distributed.first(lambda: folder.path.mkdir(parents=True, exist_ok=True))
         return folder
 
     def refuse_used(self) -> None:

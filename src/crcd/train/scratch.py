@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from crcd import distributed
 from crcd.evaluate.calibration import expected_calibration_error
 from crcd.evaluate.predict import predict
 from crcd.evaluate.scorer import Scorer
@@ -16,6 +17,7 @@ from crcd.train.outcome import Outcome, describe_run, learner_entry
 from crcd.train.randomness import RandomStream
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder, begin_folder
+from crcd.train.several import begin_together
 from crcd.train.stop import StopSignal
 
 NAME = "ce"
@@ -28,14 +30,16 @@ def train(config: TrainConfig, reporter: Reporter | None = None) -> Outcome:
         CrcdError: a mistake in the settings or the data, or a loss that is not finite.
         RunStopped: a signal or the time budget stopped it; it can be resumed.
     """
-    folder = begin_folder(config, config.data, config.model)
-    stop = StopSignal(config.budget, f"crcd train --resume {folder.path}")
-    material = Material.load(config, config.seed, find_device(config.device))
+    folder = distributed.first(lambda: begin_folder(config, config.data, config.model))
+    stop = StopSignal(config.budget, f"{distributed.program()} train --resume {folder.path}")
+    device = find_device(config.device)
+    reporter = begin_together(config, device, reporter or Reporter())
+    material = Material.load(config, config.seed, device)
     build_model(config.model, material)
     if config.resume is None:
-        folder.create(config)
-    train_classifier(config, material, folder, stop, reporter or Reporter())
-    return Outcome(folder.path, folder.read_summary())
+        distributed.first(lambda: folder.create(config))
+    train_classifier(config, material, folder, stop, reporter)
+    return Outcome(folder.path, distributed.first(folder.read_summary))
 
 
 def train_classifier(

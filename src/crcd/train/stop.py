@@ -6,6 +6,9 @@ import time
 from types import FrameType, TracebackType
 from typing import Self
 
+OUT_OF_TIME = 1
+"""A reason to stop that yields to every signal that is caught."""
+
 
 class RunStopped(Exception):  # noqa: N818 - no error: the run was asked to stop and did
     """The run stopped before its end, its state saved.
@@ -22,7 +25,7 @@ class RunStopped(Exception):  # noqa: N818 - no error: the run was asked to stop
 class StopSignal:
     """Watches for SIGINT and SIGTERM (inside ``with``, in the main thread) and for the end of the time budget.
 
-    A second SIGINT is not caught: it interrupts at once.
+    A second SIGINT is not caught: it interrupts at once. Several processes stop together, once one of them is to.
 
     Args:
         budget: seconds from now; None for no limit.
@@ -30,9 +33,9 @@ class StopSignal:
     """
 
     def __init__(self, budget: float | None, advice: str) -> None:
-        self._advice = advice
+        self.advice = advice
         self._deadline = None if budget is None else time.monotonic() + budget
-        self._received: str | None = None
+        self._received: signal.Signals | None = None
         self._previous: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Self:
@@ -46,14 +49,20 @@ class StopSignal:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self._received = signal.Signals(number).name
+        self._received = signal.Signals(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def due(self) -> bool:
-        """Whether to stop now."""
-        return self._received is not None or (self._deadline is not None and time.monotonic() >= self._deadline)
+        """Whether to stop now; of several processes all must ask, and get the same answer."""
+        from crcd import distributed  # slow to import
+
+        over = self._deadline is not None and time.monotonic() >= self._deadline
+        reason = distributed.highest(self._received or (OUT_OF_TIME if over else 0))
+        if reason > OUT_OF_TIME:
+            self._received = signal.Signals(reason)
+        return reason > 0
 
     def stopped(self, where: str) -> RunStopped:
         """What to raise once the state is saved."""
-        reason = f"stopped by {self._received}" if self._received else "time budget used up"
-        return RunStopped(f"{reason} {where}; continue with: {self._advice}", 130 if self._received else 0)
+        reason = f"stopped by {self._received.name}" if self._received else "time budget used up"
+        return RunStopped(f"{reason} {where}; continue with: {self.advice}", 130 if self._received else 0)

@@ -36,8 +36,12 @@ class Teacher:
         self._read = Reader(self.viewer, compute)
 
     def __call__(self, batch: Batch) -> View:
-        """View of a batch. Its tensors have no graph and may be saved for the backward pass of a student."""
+        """View of a batch, of the whole one where several processes share it.
+
+        Its tensors have no graph and may be saved for the backward pass of a student.
+        """
         with torch.inference_mode():
             view = self._read(batch.image)
         maps, before = ({name: x.clone() for name, x in held.items()} for held in (view.maps, view.preactivations))
-        return View(view.logits.clone(), view.feature.clone(), view.classifier, maps, before)
+        own = View(view.logits.clone(), view.feature.clone(), view.classifier, maps, before)
+        return own.gathered(len(batch.target))

@@ -5,6 +5,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from crcd import distributed
 from crcd.data import Batch, Loader
 from crcd.errors import CrcdError
 from crcd.models import weights_digest
@@ -81,24 +83,25 @@ class TeacherCache:
             RunStopped: a signal or the time budget ended it before; what is done is kept.
             CrcdError: the teacher's numbers are not finite in float16, or a file could not be written.
         """
-        images, rows = len(self.loader.images), [self.rows(view) for view in range(self.views)]
+        images = len(self.loader.images)
+        rows = distributed.first(lambda: [self.rows(view) for view in range(self.views)])
         for view, count in enumerate(rows):
             if count == 0 and self.path(view).exists():
                 log.warning("%s is damaged; this view of the teacher is made again", self.path(view))
         seconds = 0.0
         if sum(rows) < self.views * images:
             began = time.monotonic()
-            self.folder.mkdir(parents=True, exist_ok=True)
+            distributed.first(lambda: self.folder.mkdir(parents=True, exist_ok=True))
             reporter.begin_filling(self.views, images, sum(rows))
             try:
                 with stop:
                     for view in range(self.views):  # other runs may fill the same folder meanwhile
-                        if rows[view] < images and (done := self.rows(view)) < images:
+                        if rows[view] < images and (done := distributed.first(partial(self.rows, view))) < images:
                             self._fill_view(view, done // self.loader.batch_size, teacher, stop, reporter)
             finally:
                 reporter.end()
             seconds = round(time.monotonic() - began, 3)
-        size = sum(self.path(view).stat().st_size for view in range(self.views))
+        size = distributed.first(lambda: sum(self.path(view).stat().st_size for view in range(self.views)))
         return {"views": self.views, "bytes": size, "seconds": seconds}
 
     def _fill_view(self, view: int, step: int, teacher: Teacher, stop: StopSignal, reporter: Reporter) -> None:
