@@ -19,7 +19,6 @@ from crcd.compare.cell import Cell, Setup
 from crcd.compare.ledger import Entry, Ledger
 from crcd.errors import CrcdError
 from crcd.models import weights_digest
-from crcd.train.build import load_model
 from crcd.train.config import DistillConfig
 from crcd.train.config_file import WITHOUT_EFFECT, fingerprint, to_plain
 from crcd.train.device import find_device
@@ -30,6 +29,7 @@ from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder
 from crcd.train.scratch import train
 from crcd.train.stop import RunStopped
+from crcd.train.teacher_network import given_teacher
 
 FAILURES = (CrcdError, RuntimeError, ValueError, OSError)
 """What a cell may fail with without ending the others."""
@@ -182,17 +182,17 @@ class Comparison:
     def _digest(self, setup: Setup) -> str | None:
         """Digest of the teacher's weights where the settings name a file."""
         config = setup.config
-        if config.teacher_weights is None:
+        if config.teacher_weights is None and not config.teacher_pretrained:
             return None
         if setup not in self._given:
             material = Material.load(config, config.seed, find_device("cpu"))
-            model = load_model(config.teacher, config.teacher_weights, material)
+            model = given_teacher(config, material).model
             self._given[setup] = weights_digest(model.state_dict())
         return self._given[setup]
 
 
 def _with_teacher_seed(config: DistillConfig) -> DistillConfig:
-    if config.teacher_weights is not None or config.teacher_seed is not None:
+    if config.teacher_weights is not None or config.teacher_pretrained or config.teacher_seed is not None:
         return config
     return replace(config, teacher_seed=0)
 

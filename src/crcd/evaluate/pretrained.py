@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from crcd.errors import CrcdError
-from crcd.models import ImageFormat, Viewer, create_model, load_weights, read_metadata
+from crcd.models import ImageFormat, Viewer, create_model, load_weights, read_metadata, refuse_code
 from crcd.train.config_file import read_yaml
 from crcd.train.run_folder import RunFolder
 
@@ -48,6 +48,7 @@ def read_run(path: Path) -> list[Pretrained]:
 
 def _read(run: Path, file: Path) -> Pretrained:
     known = read_metadata(file)
+    refuse_code(known.get("model", ""), f"weights {file}")
     try:
         mean, std = (tuple(map(float, known[name].split())) for name in ("mean", "std"))
         images = ImageFormat(int(known["in_channels"]), int(known["image_size"]), mean, std)

@@ -63,5 +63,6 @@ def _weights(name: str) -> Any:
 
 
 def _without_auxiliary(name: str) -> dict[str, bool]:
-    """GoogLeNet and Inception give several outputs in training unless told; their builders hide the argument."""
-    return {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
+    """GoogLeNet and Inception give several outputs in training unless told; weights expect their own normalisation."""
+    options = {"aux_logits": False, "init_weights": True, "transform_input": True}
+    return options if name in ("googlenet", "inception_v3") else {}

@@ -31,6 +31,17 @@ def library_of(name: str) -> tuple[Library, str] | None:
     return cast(Library, import_module(f"crcd.models.{LIBRARIES[prefix]}")), inner
 
 
+def refuse_code(name: str, source: str) -> None:
+    """Raises ``CrcdError`` if a name that a file gives, not the user, would run code.
+
+    Args:
+        name: of a network.
+        source: the file.
+    """
+    if library_of(name) is None and ":" in name:
+        raise CrcdError(f"{source} name {name}, code that is not run on a file's word: name it yourself")
+
+
 def create_model(name: str, num_classes: int, in_channels: int = 3) -> nn.Module:
     """A freshly initialised network.
 
