@@ -7,7 +7,7 @@ import torchvision
 from torch import Tensor, nn
 
 from crcd.errors import CrcdError
-from crcd.models import Viewer, create_model, stage_names
+from crcd.models import ImageFormat, Viewer, adapt_between, create_model, stage_names
 from crcd.relation.head import MeanHead, linear_weight
 from crcd.relation.view import View
 
@@ -280,3 +280,15 @@ def test_stages_are_maps_that_shrink_from_the_image_on(name, stages):
 def test_a_network_without_known_stages():
     with pytest.raises(CrcdError, match="Sequential: its stages are not known"):
         stage_names(nn.Sequential(nn.Flatten(), nn.Linear(12, 5)))
+
+
+@pytest.mark.parametrize("name", ["resnet8", "torchvision/resnet18"])
+def test_images_are_adapted_first_in_one_graph(name: str) -> None:
+    model, _ = network(name)
+    formats = [ImageFormat(3, size, (mean,) * 3, (0.5,) * 3) for size, mean in ((16, 0.5), (32, 0.25))]
+    adapt = adapt_between(*formats)
+    viewer, image = Viewer(model, adapt=adapt).eval(), torch.randn(2, 3, 16, 16)
+    expected = viewer(image)
+    torch.testing.assert_close(expected.logits, model(adapt(image)))
+    found = torch.compile(viewer, fullgraph=True, backend="eager")(image)
+    torch.testing.assert_close(found.logits, expected.logits)

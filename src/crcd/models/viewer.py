@@ -57,6 +57,7 @@ class Viewer(nn.Module):
         self.adapt = adapt
         self.heads: tuple[str, ...] = () if classifier is None else (classifier,)
         self._headless: Headless | None = None
+        self._settled = classifier is not None
         self._by_methods = classifier is None and _has_timm_methods(model)
         self.head: nn.Module | None = head_of([_classifier_of(model)]) if self._by_methods else None
         for name in self.maps:
@@ -141,12 +142,15 @@ class Viewer(nn.Module):
             _check_feature(self.model, feature)
         feature_BD = taken[0] if len(taken) == 1 else torch.cat(taken, dim=1)
         logits_BC = as_vectors(calls[self.heads[0]][1]) if len(taken) == 1 else output
-        if self.classifier is None and len(self.heads) == 1 and not self.model.training:
-            self._leave_out_head(image, feature_BD)
+        if not self._settled and not self.model.training:
+            self._settle(image, feature_BD)
         return View(logits_BC, feature_BD, self.head, self._read_maps(map_calls))
 
-    def _leave_out_head(self, image: Tensor, feature_BD: Tensor) -> None:
-        """Read the network without its last layer from now on, if that gives the same feature."""
+    def _settle(self, image: Tensor, feature_BD: Tensor) -> None:
+        """Read the network without its last layer from now on, if it has one and that gives the same feature."""
+        self._settled = True
+        if len(self.heads) > 1:
+            return
         headless = Headless(self.model, self.heads[0])
         with torch.no_grad():
             found = as_vectors(headless(image))
