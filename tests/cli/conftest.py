@@ -68,7 +68,7 @@ def quick() -> tuple[str, ...]:
     """Flags of a run of a second."""
     return (
         *("--device", "cpu", "--image-size", "8", "--student-images", "100", "--batch-size", "32"),
-        *("--epochs", "1", "--teacher", "resnet8", "--methods", "ce", "kd"),
+        *("--epochs", "1", "--teacher", "resnet8", "--methods", "ce", "kd", "--weak-teacher"),
     )
 
 

@@ -97,7 +97,13 @@ def test_other_images_of_other_classes(crcd, photographs, tmp_path):
     assert answer.status == 0, answer.err
     assert crcd("probe", run, "--probes", "knn").status == 0
     (entry,) = json.loads((run / "probe-digits.json").read_text())["networks"]
-    assert entry["images"] == {"channels": 3, "size": 16, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+    assert entry["images"] == {
+        "channels": 3,
+        "size": 16,
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+        "interpolation": "bilinear",
+    }
     assert entry["trained_on"] == "folder"
     assert 10 < entry["knn"]["top1"] <= 100
     assert entry.keys() & set(PROBES) == {"knn"}

@@ -5,8 +5,8 @@ from crcd.data import DataSet, Loader, TensorImages, load_dataset
 from crcd.errors import CrcdError
 from crcd.evaluate.feature_set import FeatureOptions, feature_sets
 from crcd.evaluate.features import extract
-from crcd.evaluate.pretrained import ImageFormat, Pretrained
-from crcd.models import Viewer, create_model
+from crcd.evaluate.pretrained import Pretrained
+from crcd.models import ImageFormat, Viewer, create_model
 
 CPU = torch.device("cpu")
 GREY = ImageFormat(1, 8, (0.3,), (0.3,))

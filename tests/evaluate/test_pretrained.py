@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from crcd.errors import CrcdError
-from crcd.evaluate.pretrained import ImageFormat, read_run
-from crcd.models import create_model, save_weights
+from crcd.evaluate.pretrained import read_run
+from crcd.models import ImageFormat, create_model, save_weights
 
 KNOWN = {
     **{"model": "resnet8", "data": "digits", "num_classes": "10", "in_channels": "1", "image_size": "16"},

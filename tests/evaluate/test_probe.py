@@ -7,9 +7,9 @@ import torch
 from crcd.data import load_dataset
 from crcd.evaluate.feature_set import feature_sets
 from crcd.evaluate.linear import SGD
-from crcd.evaluate.pretrained import ImageFormat, Pretrained
+from crcd.evaluate.pretrained import Pretrained
 from crcd.evaluate.probe import ProbeOptions, probe
-from crcd.models import Viewer, create_model
+from crcd.models import ImageFormat, Viewer, create_model
 
 
 @pytest.fixture(scope="module")

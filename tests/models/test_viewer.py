@@ -7,7 +7,8 @@ import torchvision
 from torch import Tensor, nn
 
 from crcd.errors import CrcdError
-from crcd.models import Viewer, create_model, stage_names
+from crcd.models import ImageFormat, Viewer, adapt_between, create_model, stage_names
+from crcd.relation.head import MeanHead, linear_weight
 from crcd.relation.view import View
 
 HAND_MADE = nn.Sequential(
@@ -44,7 +45,7 @@ def test_the_classifier_maps_the_feature_to_the_models_own_logits(name: str, wid
         image = torch.randn(2, 3, size, size)
         view = viewer(image)
         assert view.feature.shape == (2, width)
-        assert isinstance(view.classifier, nn.Linear)
+        assert linear_weight(view.classifier).shape == (7, width)
         torch.testing.assert_close(view.logits, model(image))
         torch.testing.assert_close(view.classifier(view.feature), view.logits)
         assert view.maps == {}
@@ -207,16 +208,59 @@ def test_maps_that_give_no_tensor_or_do_not_run(layer: str) -> None:
         Viewer(model, [layer])(torch.randn(3, 3, 8, 8))
 
 
-def test_timm_networks_without_one_linear_classifier() -> None:
-    import timm
+def test_a_timm_network_without_classifier() -> None:
+    model = create_model("timm/resnet18", 7)
+    model.reset_classifier(0)
+    with pytest.raises(CrcdError, match=r"0 linear layers give exactly its logits.*candidates: layer4"):
+        Viewer(model).eval()(torch.randn(1, 3, 32, 32))
 
-    with pytest.raises(CrcdError, match=r"get_classifier\(\) is a Identity, not one nn.Linear.*are none"):
-        Viewer(timm.create_model("resnet18", num_classes=0))
-    distilled = timm.create_model("deit_tiny_distilled_patch16_224", num_classes=7).eval()
-    with pytest.raises(CrcdError, match=r"get_classifier\(\) is a tuple.*head, head_dist"):
-        Viewer(distilled)
-    view = Viewer(distilled, classifier="head")(torch.randn(1, 3, 224, 224))
-    torch.testing.assert_close(distilled.head(view.feature), view.logits)
+
+def test_two_heads_that_are_averaged_are_one_linear_map_of_both_features() -> None:
+    model = Headed(lambda model, feature: (model.first(feature[:, :4]) + model.second(feature[:, 4:])) / 2)
+    model.body[-1] = nn.Linear(12, 8)
+    image = torch.randn(3, 3, 8, 8)
+    view = Viewer(model)(image)
+    assert isinstance(view.classifier, MeanHead)
+    torch.testing.assert_close(view.feature, model.body(image))
+    torch.testing.assert_close(view.logits, model(image))
+    torch.testing.assert_close(view.classifier(view.feature), view.logits)
+    torch.testing.assert_close(view.classifier.weight[:, 4:], model.second.weight / 2)
+    one = Viewer(model, classifier="second")(image)
+    torch.testing.assert_close(one.logits, model.second(view.feature[:, 4:]))
+
+
+@pytest.mark.parametrize("name", ["torchvision/resnet18", "hand-made"])
+def test_networks_with_one_last_layer_are_read_without_hooks_and_compile(name: str) -> None:
+    model, size = network(name)
+    viewer = Viewer(model).eval()
+    image = torch.randn(2, 3, size, size)
+    expected = viewer(image)
+    found = torch.compile(viewer, fullgraph=True, backend="eager")(image)
+    torch.testing.assert_close(found.logits, expected.logits)
+    torch.testing.assert_close(found.feature, expected.feature)
+
+
+def test_dropout_before_the_head_gives_one_pair_of_feature_and_logits() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 40), nn.Dropout(0.5), nn.Linear(40, 5))
+    viewer, image = Viewer(model), torch.randn(4, 3, 2, 2)
+    for settled in (False, True):
+        view = viewer.train()(image)
+        assert (view.feature == 0).any(), settled
+        torch.testing.assert_close(view.classifier(view.feature), view.logits)
+        assert not (viewer.eval()(image).feature == 0).any()
+
+
+def test_a_network_that_goes_on_after_its_head_is_not_read_without_it() -> None:
+    """What follows the head leaves these logits as they are, but not the feature in their place."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 6), nn.Linear(6, 5), nn.Hardtanh(-1e3, 1e3))
+    with torch.no_grad():
+        model[1].bias.fill_(1e4)
+        model[2].weight.mul_(1e-3)
+    viewer, image = Viewer(model).eval(), torch.randn(4, 3, 2, 2)
+    for _ in range(2):
+        view = viewer(image)
+        torch.testing.assert_close(view.feature, model[1](model[0](image)))
+        torch.testing.assert_close(view.logits, model(image))
 
 
 @pytest.mark.parametrize(
@@ -236,3 +280,15 @@ def test_stages_are_maps_that_shrink_from_the_image_on(name, stages):
 def test_a_network_without_known_stages():
     with pytest.raises(CrcdError, match="Sequential: its stages are not known"):
         stage_names(nn.Sequential(nn.Flatten(), nn.Linear(12, 5)))
+
+
+@pytest.mark.parametrize("name", ["resnet8", "torchvision/resnet18"])
+def test_images_are_adapted_first_in_one_graph(name: str) -> None:
+    model, _ = network(name)
+    formats = [ImageFormat(3, size, (mean,) * 3, (0.5,) * 3) for size, mean in ((16, 0.5), (32, 0.25))]
+    adapt = adapt_between(*formats)
+    viewer, image = Viewer(model, adapt=adapt).eval(), torch.randn(2, 3, 16, 16)
+    expected = viewer(image)
+    torch.testing.assert_close(expected.logits, model(adapt(image)))
+    found = torch.compile(viewer, fullgraph=True, backend="eager")(image)
+    torch.testing.assert_close(found.logits, expected.logits)

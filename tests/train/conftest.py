@@ -23,6 +23,7 @@ def quick(teacher_weights):
     base = DistillConfig(
         teacher="resnet8",
         teacher_weights=teacher_weights,
+        weak_teacher=True,
         student="resnet8",
         image_size=8,
         crop_padding=1,

@@ -6,24 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from torch import nn
 
 from crcd.errors import CrcdError
 from crcd.evaluate.scorer import Scorer
-from crcd.models import read_metadata
-from crcd.train.build import load_model
+from crcd.models import adapt_between, read_metadata, refuse_code
+from crcd.train.config import DistillConfig
 from crcd.train.device import find_device
 from crcd.train.material import Material
 from crcd.train.options import DataOptions
+from crcd.train.teacher_network import given_teacher
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """Score the weights of a classifier on the test images of a data set."""
+    """Score the weights of a classifier on the test images of a data set, of which it sees what it was trained on."""
 
     weights: Path
     """Weights: .safetensors, .pt or .pth."""
     model: str | None = None
-    """Network: a name of `crcd list models`, or timm/NAME; None takes the one that the weights name."""
+    """Network, named as for crcd train; None takes the one that the weights name."""
     data: str | None = None
     """Data set; None takes the one that the weights name."""
     data_dir: Path | None = None
@@ -46,6 +48,8 @@ def run(words: Sequence[str]) -> None:
     """Print the top-1."""
     config = tyro.cli(EvaluateConfig, args=list(words), prog="crcd evaluate")
     named = read_metadata(config.weights) if config.weights.suffix == ".safetensors" else {}
+    if config.model is None:
+        refuse_code(named.get("model", ""), f"weights {config.weights}")
     model_name = config.model or named.get("model")
     data_name = config.data or named.get("data")
     if model_name is None or data_name is None:
@@ -64,7 +68,9 @@ def run(words: Sequence[str]) -> None:
         workers=config.workers,
     )
     material = Material.load(options, 0, find_device(config.device))
-    model = load_model(model_name, config.weights, material).to(material.device)
+    network = given_teacher(DistillConfig(teacher=model_name, teacher_weights=config.weights), material)
+    adapt = adapt_between(material.format, network.format)
+    model = nn.Sequential(*([] if adapt is None else [adapt]), network.model).to(material.device)
     scorer = Scorer(lambda: material.score_loader().epoch(0), material.scored.labels, None)
     (score,) = scorer([model])
     if math.isnan(score["top1"]):

@@ -15,8 +15,9 @@ def run(words: Sequence[str]) -> None:
     """Print the names of one kind, one a line, or of all kinds."""
     if list(words) in (["-h"], ["--help"]):
         print(
-            f"usage: crcd list [{'|'.join(KINDS)}]\n\nWithout a word: all of them. Any timm network is timm/NAME, any "
-            "image data set of the Hugging Face hub hf/NAME."
+            f"usage: crcd list [{'|'.join(KINDS)}]\n\nWithout a word: all of them. Any network of timm, "
+            "torchvision or transformers is timm/NAME, torchvision/NAME or hf/NAME, one of your own code's is "
+            "PACKAGE.MODULE:FACTORY; any image data set of the Hugging Face hub hf/NAME."
         )
     elif not words:
         print("\n".join(f"{kind}: {' '.join(names())}" for kind, names in KINDS.items()))

@@ -21,7 +21,6 @@ from crcd.compare.lock import alone
 from crcd.data import load_dataset
 from crcd.errors import CrcdError
 from crcd.models import weights_digest
-from crcd.train.build import load_model
 from crcd.train.config import DistillConfig
 from crcd.train.config_file import WITHOUT_EFFECT, fingerprint, to_plain
 from crcd.train.device import find_device
@@ -32,6 +31,7 @@ from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder
 from crcd.train.scratch import train
 from crcd.train.stop import RunStopped
+from crcd.train.teacher_network import given_teacher
 
 NAMED = ("digits", "cifar10", "cifar100", "fashion-mnist", "stl10", "imagenet")
 """Data sets whose images are told by their name."""
@@ -52,7 +52,7 @@ class Failure:
 class TeacherFile(NamedTuple):
     """Weights of a teacher, and what the ledger says of how they were made."""
 
-    weights: Path
+    weights: Path | None
     entry: dict[str, Any]
 
 
@@ -171,6 +171,8 @@ class Comparison:
     def _run(self, setup: Setup, config: DistillConfig, teacher: TeacherFile, reporter: Reporter) -> RunFolder:
         """Train the methods side by side."""
         own = replace(config, teacher_weights=teacher.weights, teacher_epochs=None, teacher_lr=None, teacher_seed=None)
+        if teacher.weights is not None and config.teacher_weights is None:
+            own = replace(own, weak_teacher=True)  # what was trained here is as good as it is
         what = _short(fingerprint(own), self._digest(setup), self._images_digest(config))
         folder = RunFolder(self.folder / f"{setup.slug}-seed{config.seed}-{what}")
         resume = folder.path if folder.config.is_file() else None
@@ -181,6 +183,8 @@ class Comparison:
         """The teacher, trained if need be."""
         if config.teacher_weights is not None:
             return TeacherFile(config.teacher_weights, {"given": True})
+        if config.teacher_pretrained:
+            return TeacherFile(None, {"given": False})
         plan = config.for_teacher(None)
         what = _short(fingerprint(plan), self._images_digest(config))
         folder = RunFolder(self.folder / "teachers" / f"{config.teacher.replace('/', '_')}-{what}")
@@ -203,11 +207,11 @@ class Comparison:
     def _digest(self, setup: Setup) -> str | None:
         """Digest of the teacher's weights where the settings name a file."""
         config = setup.config
-        if config.teacher_weights is None:
+        if config.teacher_weights is None and not config.teacher_pretrained:
             return None
         if setup not in self._given:
             material = Material.load(config, config.seed, find_device("cpu"))
-            model = load_model(config.teacher, config.teacher_weights, material)
+            model = given_teacher(config, material).model
             self._given[setup] = weights_digest(model.state_dict())
         return self._given[setup]
 
@@ -228,7 +232,7 @@ def _short(*what: object) -> str:
 
 
 def _with_teacher_seed(config: DistillConfig) -> DistillConfig:
-    if config.teacher_weights is not None or config.teacher_seed is not None:
+    if config.teacher_weights is not None or config.teacher_pretrained or config.teacher_seed is not None:
         return config
     return replace(config, teacher_seed=0)
 

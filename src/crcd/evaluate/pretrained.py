@@ -1,30 +1,13 @@
-"""The networks of a finished run, and what images they were trained on."""
+"""The networks of a finished run."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from crcd.errors import CrcdError
-from crcd.models import Viewer, create_model, load_weights, read_metadata
+from crcd.models import ImageFormat, Viewer, create_model, load_weights, read_metadata, refuse_code
 from crcd.train.config_file import read_yaml
 from crcd.train.run_folder import RunFolder
-
-
-@dataclass(frozen=True)
-class ImageFormat:
-    """Images as a network knows them.
-
-    Attributes:
-        channels: 1 for grey, 3 for colour.
-        size: side of the squares, pixels.
-        mean: of each channel of the images it was trained on, for pixels scaled to [0, 1].
-        std: likewise.
-    """
-
-    channels: int
-    size: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -67,6 +50,7 @@ def read_run(path: Path) -> list[Pretrained]:
 
 def _read(run: Path, file: Path) -> Pretrained:
     known = read_metadata(file)
+    refuse_code(known.get("model", ""), f"weights {file}")
     try:
         mean, std = (tuple(map(float, known[name].split())) for name in ("mean", "std"))
         images = ImageFormat(int(known["in_channels"]), int(known["image_size"]), mean, std)

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from crcd.data.batch import Batch
 from crcd.errors import CrcdError
 from crcd.methods.method import Method
+from crcd.relation.head import linear_weight
 from crcd.relation.view import View
 
 
@@ -86,14 +87,15 @@ class CATKD(Method):
 
     def _class_activation(self, view: View) -> Tensor:
         *_, last = view.maps.values()
-        weight_CD: Tensor = view.classifier.weight  # type: ignore[assignment]
+        weight_CD = linear_weight(view.classifier)
+        assert weight_CD is not None
         return class_activation(last, weight_CD, self.config.side)
 
 
 def _check(view: View, role: str) -> None:
     if not view.maps:
         raise CrcdError(f"catkd reads last feature maps, but the {role}'s view has none: read its last stage")
-    if not isinstance(view.classifier, nn.Linear):
+    if linear_weight(view.classifier) is None:
         raise CrcdError(
             f"catkd needs a classifier that is one linear layer, but the {role}'s is a "
             f"{type(view.classifier).__name__}: take another network or method"

@@ -1,62 +1,101 @@
 """Networks by name."""
 
-from collections.abc import Callable
 from difflib import get_close_matches
-from functools import partial
+from importlib import import_module
+from typing import cast
 
 from torch import nn
 
 from crcd.errors import CrcdError, unknown
-from crcd.models.classifier import ImageClassifier
-from crcd.models.mobilenetv2 import mobilenetv2
-from crcd.models.resnet import NARROW, WIDE, cifar_resnet, resnet50
-from crcd.models.shufflenetv1 import shufflenetv1
-from crcd.models.shufflenetv2 import shufflenetv2
-from crcd.models.vgg import CONVOLUTIONS, vgg
-from crcd.models.wrn import wrn
+from crcd.models import from_code
+from crcd.models.library import Library
+from crcd.models.zoo import ZOO
 
-_ZOO: dict[str, Callable[[int, int], ImageClassifier]] = {
-    **{f"resnet{depth}": partial(cifar_resnet, depth, NARROW) for depth in (8, 14, 20, 32, 44, 56, 110)},
-    **{f"resnet{depth}x4": partial(cifar_resnet, depth, WIDE) for depth in (8, 32)},
-    "resnet50": resnet50,
-    **{f"wrn_{depth}_{widen}": partial(wrn, depth, widen) for depth in (16, 40) for widen in (1, 2)},
-    **{f"vgg{depth}": partial(vgg, depth) for depth in CONVOLUTIONS},
-    "mobilenetv2": mobilenetv2,
-    "shufflenetv1": shufflenetv1,
-    "shufflenetv2": shufflenetv2,
-}
+LIBRARIES = {"timm": "from_timm", "torchvision": "from_torchvision", "hf": "from_transformers"}
+"""Module of each library in this package, imported when a network of it is asked for."""
+
+NAMES = "a name of `crcd list models`, timm/NAME, torchvision/NAME, hf/NAME, or PACKAGE.MODULE:FACTORY (runs that code)"
+"""What a network may be called."""
 
 
 def model_names() -> list[str]:
-    """Names of the zoo, the CIFAR networks of the CRD tables; beside them, ``timm/NAME`` is any timm network."""
-    return list(_ZOO)
+    """Names of the zoo, the CIFAR networks of the CRD tables; beside them, there are those of libraries and code."""
+    return list(ZOO)
+
+
+def library_of(name: str) -> tuple[Library, str] | None:
+    """Library of a name such as ``timm/NAME``, and the name there; None of any other name."""
+    prefix, slash, inner = name.partition("/")
+    if not slash or prefix not in LIBRARIES:
+        return None
+    return cast(Library, import_module(f"crcd.models.{LIBRARIES[prefix]}")), inner
+
+
+def refuse_code(name: str, source: str) -> None:
+    """Raises ``CrcdError`` if a name that a file gives, not the user, would run code.
+
+    Args:
+        name: of a network.
+        source: the file.
+    """
+    if library_of(name) is None and ":" in name:
+        raise CrcdError(f"{source} name {name}, code that is not run on a file's word: name it yourself")
 
 
 def create_model(name: str, num_classes: int, in_channels: int = 3) -> nn.Module:
     """A freshly initialised network.
 
     Args:
-        name: a name of the zoo (``resnet20``), or ``timm/NAME`` for the network that timm calls NAME.
+        name: a name of the zoo (``resnet20``); ``timm/NAME``, ``torchvision/NAME`` or ``hf/NAME`` for what the library
+            calls NAME, which of transformers may be a folder; or ``package.module:factory``, whose code is run.
         num_classes: C, width of the logits.
         in_channels: channels of the images.
 
     Raises:
-        CrcdError: no network has this name (the nearest are suggested), or a number is below 1.
+        CrcdError: no network has this name (the nearest are suggested), or not of so many channels, or a number is
+            below 1.
     """
     if num_classes < 1 or in_channels < 1:
         raise CrcdError(
             f"model '{name}' of {num_classes} classes and {in_channels} image channels: give at least 1 of each"
         )
-    if name in _ZOO:
-        return _ZOO[name](num_classes, in_channels)
-    import timm  # slow to import, and the zoo does without it
+    if name in ZOO:
+        return ZOO[name](num_classes, in_channels)
+    if (found := library_of(name)) is not None:
+        library, inner = found
+        return library.create(inner, num_classes, in_channels)
+    if ":" in name:
+        return from_code.create(name, num_classes, in_channels)
+    raise _unknown(name)
 
-    if name.startswith("timm/") and timm.is_model(name.removeprefix("timm/")):
-        model: nn.Module = timm.create_model(
-            name.removeprefix("timm/"), pretrained=False, num_classes=num_classes, in_chans=in_channels
-        )
-        return model
-    if timm.is_model(name):
-        raise CrcdError(f"unknown model '{name}': timm has a network of this name, write timm/{name}")
-    known = [*_ZOO, *(f"timm/{timm_name}" for timm_name in timm.list_models())]
-    raise unknown("model", name, get_close_matches(name.lower(), known, n=3, cutoff=0.5) or _ZOO)
+
+def pretrained_model(name: str) -> nn.Module:
+    """A network with its library's own weights, of the classes that these were trained on.
+
+    Raises:
+        CrcdError: the network is of no library, or its weights do not exist or could not be downloaded.
+    """
+    found = library_of(name)
+    if found is None:
+        raise CrcdError(f"model '{name}' has no pretrained weights: take one of a library, or give a file")
+    library, inner = found
+    try:
+        return library.pretrained(inner)
+    except CrcdError:
+        raise
+    except Exception as error:  # network, hub and library fail in many ways
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CrcdError(
+            f"model '{name}': its pretrained weights could not be had ({reason}): without network, give them as a file"
+        ) from error
+
+
+def _unknown(name: str) -> CrcdError:
+    known = [*ZOO]
+    for prefix in ("timm", "torchvision"):
+        library, _ = cast(tuple[Library, str], library_of(f"{prefix}/"))
+        names = library.names()
+        if name in names:
+            return CrcdError(f"unknown model '{name}': {prefix} has a network of this name, write {prefix}/{name}")
+        known += [f"{prefix}/{inner}" for inner in names]
+    return unknown("model", name, get_close_matches(name.lower(), known, n=3, cutoff=0.5) or ZOO)

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from crcd.errors import CrcdError, unknown
 from crcd.models.classifier import ImageClassifier
+from crcd.models.headless import Headless
+from crcd.models.heads import as_vectors, find_heads, head_of, is_linear, linear_layers
 from crcd.models.preactivation import run_stage
 from crcd.models.recording import recorded
 from crcd.relation.view import View
@@ -19,20 +21,23 @@ TIMM_METHODS = ("forward_features", "forward_head", "get_classifier")
 class Viewer(nn.Module):
     """image -> View in one forward pass of the model, with classifier(feature) equal to logits.
 
-    The zoo's networks are read stage by stage, timm's through ``forward_features`` and ``forward_head``, neither
-    with hooks, so both compile. Of any other network the first image decides which linear layer's output is the
-    logits, and hooks that live for one forward pass read that layer.
+    The zoo's networks are read stage by stage, timm's through ``forward_features`` and ``forward_head``. Of any other
+    network the first image decides which linear layer or 1x1 convolution gives the logits, or which two whose mean
+    they are (DeiT's: see ``MeanHead``); from the first image in eval mode on, a network with one such layer is read
+    without it (``Headless``). None of these needs hooks, so all compile. Two layers, or one that was named, are read
+    by hooks that live for one forward pass.
 
     Args:
         model: images [B, C, H, W] -> logits [B, classes].
         maps: names of the feature maps to read: a zoo network's stages (``stem``, ``stage1``, ...), or submodules of
             any other network, read by hooks.
-        classifier: name of the submodule that makes the logits, for a network where it cannot be found.
+        classifier: name of the submodule that makes the logits, for a network where it cannot be found; what it gives
+            is taken as the logits whatever follows it.
         preactivations: also read the maps of a zoo network's stages before their activation.
+        adapt: makes of a batch's images those that the model takes; None where they are the same.
 
     Raises:
-        CrcdError: a name is not a layer's, ``get_classifier()`` of a timm network is not one linear layer, or
-            pre-activations are asked of a network that is not of the zoo.
+        CrcdError: a name is not a layer's, or pre-activations are asked of a network that is not of the zoo.
     """
 
     def __init__(
@@ -42,19 +47,23 @@ class Viewer(nn.Module):
         classifier: str | None = None,
         *,
         preactivations: bool = False,
+        adapt: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.maps = tuple(maps)
         self.classifier = classifier
         self.preactivations = preactivations
-        self.hooked = classifier is not None or not all(hasattr(model, method) for method in TIMM_METHODS)
+        self.adapt = adapt
+        self.heads: tuple[str, ...] = () if classifier is None else (classifier,)
+        self._headless: Headless | None = None
+        self._settled = classifier is not None
+        self._by_methods = classifier is None and _has_timm_methods(model)
+        self.head: nn.Module | None = head_of([_classifier_of(model)]) if self._by_methods else None
         for name in self.maps:
             _check_name("feature map", name, self._map_layers())
         if classifier is not None:
             _check_name("layer", classifier, dict(model.named_modules()))
-        if not self.hooked:
-            _check_classifier(model)
         if preactivations and not isinstance(model, ImageClassifier):
             raise CrcdError(
                 f"{_name(model)}: its maps before their activation are not known, so a method that needs them can't be "
@@ -68,14 +77,29 @@ class Viewer(nn.Module):
             CrcdError: the layer that makes the logits cannot be told, its input is not [B, D], or a map's layer
                 did not run.
         """
-        if self.hooked:
-            return self._view_by_hooks(image)
+        if self.adapt is not None:
+            image = self.adapt(image)
+        if self._by_methods:
+            return self._view_by_methods(image)
+        return self._view_by_hooks(image) if self._headless is None else self._view_headless(self._headless, image)
+
+    def _view_by_methods(self, image: Tensor) -> View:
         model: Any = self.model
         features, maps, preactivations = self._forward_features(image)
-        feature_BD = model.forward_head(features, pre_logits=True)
+        feature_BD = as_vectors(model.forward_head(features, pre_logits=True))
         _check_feature(model, feature_BD)
-        classifier = model.get_classifier()
-        return View(classifier(feature_BD), feature_BD, classifier, maps, preactivations)
+        assert self.head is not None
+        return View(self.head(feature_BD), feature_BD, self.head, maps, preactivations)
+
+    def _view_headless(self, headless: Headless, image: Tensor) -> View:
+        if not self.maps:
+            feature_BD, maps = as_vectors(headless(image)), {}
+        else:
+            with recorded({name: self._map_layers()[name] for name in self.maps}) as calls:
+                feature_BD = as_vectors(headless(image))
+            maps = self._read_maps(calls)
+        assert self.head is not None
+        return View(self.head(feature_BD), feature_BD, self.head, maps)
 
     def _forward_features(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
         model: Any = self.model
@@ -102,25 +126,41 @@ class Viewer(nn.Module):
 
     def _view_by_hooks(self, image: Tensor) -> View:
         layers = dict(self.model.named_modules())
-        linear = {name: layer for name, layer in layers.items() if isinstance(layer, nn.Linear)}
-        candidates = linear if self.classifier is None else {self.classifier: layers[self.classifier]}
+        candidates = {name: layers[name] for name in self.heads} or linear_layers(self.model)
         with (
             recorded(candidates) as calls,
             recorded({name: self._map_layers()[name] for name in self.maps}) as map_calls,
         ):
             output = self.model(image)
-        if self.classifier is None:
-            self.classifier = _name_of_classifier(self.model, output, calls)
-        if self.classifier not in calls:
-            raise CrcdError(f"{_name(self.model)}: its classifier '{self.classifier}' did not run; name another layer")
-        feature_BD, logits_BC = calls[self.classifier]
-        _check_feature(self.model, feature_BD)
-        return View(logits_BC, feature_BD, layers[self.classifier], self._read_maps(map_calls))
+        self.heads = self.heads or find_heads(self.model, output, calls)
+        if self.head is None:
+            self.head = head_of([layers[name] for name in self.heads])
+        if absent := [name for name in self.heads if name not in calls]:
+            raise CrcdError(f"{_name(self.model)}: its classifier '{absent[0]}' did not run; name another layer")
+        taken = [as_vectors(calls[name][0]) for name in self.heads]
+        for feature in taken:
+            _check_feature(self.model, feature)
+        feature_BD = taken[0] if len(taken) == 1 else torch.cat(taken, dim=1)
+        logits_BC = as_vectors(calls[self.heads[0]][1]) if len(taken) == 1 else output
+        if not self._settled and not self.model.training:
+            self._settle(image, feature_BD)
+        return View(logits_BC, feature_BD, self.head, self._read_maps(map_calls))
+
+    def _settle(self, image: Tensor, feature_BD: Tensor) -> None:
+        """Read the network without its last layer from now on, if it has one and that gives the same feature."""
+        self._settled = True
+        if len(self.heads) > 1:
+            return
+        headless = Headless(self.model, self.heads[0])
+        with torch.no_grad():
+            found = as_vectors(headless(image))
+        if isinstance(found, Tensor) and found.shape == feature_BD.shape and torch.allclose(found, feature_BD):
+            self._headless = headless
 
     def _map_layers(self) -> dict[str, nn.Module]:
         if isinstance(self.model, ImageClassifier):
             return dict(self.model.body.named_children())
-        return dict(self.model.named_modules())
+        return dict((self.model if self._headless is None else self._headless.network).named_modules())
 
     def _read_maps(self, calls: Mapping[str, tuple[Any, Any]]) -> dict[str, Tensor]:
         for name in self.maps:
@@ -157,14 +197,14 @@ def _check_name(kind: str, name: str, layers: Mapping[str, nn.Module]) -> None:
         raise unknown(kind, name, get_close_matches(name.lower(), layers, n=3, cutoff=0.5) or outer)
 
 
-def _check_classifier(model: Any) -> None:
-    classifier = model.get_classifier()
-    if not isinstance(classifier, nn.Linear):
-        linear = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear)]
-        raise CrcdError(
-            f"{_name(model)}: get_classifier() is a {type(classifier).__name__}, not one nn.Linear; name the layer "
-            f"that makes the logits with classifier=, its last linear layers are {', '.join(linear[-5:]) or 'none'}"
-        )
+def _classifier_of(model: Any) -> nn.Module:
+    classifier: nn.Module = model.get_classifier()
+    return classifier
+
+
+def _has_timm_methods(model: nn.Module) -> bool:
+    """Whether it is read by timm's methods and one linear layer makes its logits of what they give."""
+    return all(hasattr(model, method) for method in TIMM_METHODS) and is_linear(_classifier_of(model))
 
 
 def _check_feature(model: nn.Module, feature: Any) -> None:
@@ -172,20 +212,6 @@ def _check_feature(model: nn.Module, feature: Any) -> None:
         found = list(feature.shape) if isinstance(feature, Tensor) else type(feature).__name__
         raise CrcdError(
             f"{_name(model)}: the input of its classifier is {found}, not [batch, width]; "
-            "name a layer that takes one vector per image with classifier="
+            "name a layer that takes one vector an image with --teacher-classifier or --student-classifier (in Python: "
+            "classifier=)"
         )
-
-
-def _name_of_classifier(model: nn.Module, output: Any, calls: Mapping[str, tuple[Any, Any]]) -> str:
-    """The one linear layer whose output is the model's output."""
-    if not isinstance(output, Tensor) or output.dim() != 2:
-        found = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise CrcdError(f"{_name(model)} gives {found}, not logits [batch, classes]; name its last layer: classifier=")
-    same = [name for name, (_, made) in calls.items() if made.shape == output.shape and torch.equal(made, output)]
-    if len(same) == 1:
-        return same[0]
-    wide = [name for name, (_, made) in calls.items() if made.shape[-1] == output.shape[1]]
-    raise CrcdError(
-        f"{_name(model)}: {len(same)} linear layers give exactly its logits, so its classifier cannot be told; "
-        f"name it with classifier=, candidates: {', '.join(wide) or ', '.join(calls) or 'no linear layer ran'}"
-    )

@@ -57,15 +57,23 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Fill a network with the weights of a file.
+    """Fill a network with the weights of a file; it keeps its device and precision.
+
+    Raises:
+        CrcdError: the file is missing, broken, holds more than plain weights, or does not fit the network.
+    """
+    fill_weights(model, read_weights(path), f"weights {path}")
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The state dict in a file.
 
     Args:
-        model: the network; it keeps its device and precision.
         path: ``.safetensors``; or ``.pt`` or ``.pth`` with a state dict, alone or under ``state_dict`` or ``model``.
             A ``module.`` before every name, left by a wrapper for several devices, is dropped.
 
     Raises:
-        CrcdError: the file is missing, broken, holds more than plain weights, or does not fit the network.
+        CrcdError: the file is missing, broken, or holds more than plain weights.
     """
     _check_exists(path)
     if path.suffix == ".safetensors":
@@ -79,8 +87,46 @@ def load_weights(model: nn.Module, path: Path) -> None:
         raise CrcdError(f"weights {path}: unknown file type '{path.suffix}'; give a .safetensors, .pt or .pth file")
     if all(name.startswith("module.") for name in state):
         state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    _check_fit(model, state, path)
+    return state
+
+
+def fill_weights(model: nn.Module, state: Mapping[str, Tensor], source: str, *, any_classes: bool = False) -> None:
+    """Fill a network with a state dict.
+
+    Args:
+        model: the network.
+        state: weights by name.
+        source: what errors call them.
+        any_classes: leave the head as it is where the weights are for another number of classes.
+
+    Raises:
+        CrcdError: the weights do not fit the network.
+    """
+    own = model.state_dict()
+    if any_classes and (heads := _class_tensors(own, state)):
+        state = {name: own[name] if name in heads else tensor for name, tensor in state.items()}
+    _check_fit(model, state, source)
     model.load_state_dict(state)
+
+
+def classes_of_weights(model: nn.Module, state: Mapping[str, Tensor], num_classes: int) -> int:
+    """Number of classes of weights that fit a network of ``num_classes``, but for that number."""
+    own = model.state_dict()
+    heads = _class_tensors(own, state)
+    return len(state[next(iter(heads))]) if heads else num_classes
+
+
+def _class_tensors(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> set[str]:
+    """Names of the tensors that differ from a network's own in the number of classes, if they differ in nothing else.
+
+    These are all that differ: in their first side alone, each by the same two numbers.
+    """
+    if own.keys() != state.keys():
+        return set()
+    reshaped = {name for name in own if own[name].shape != state[name].shape}
+    shapes = {(state[name].shape[:1], own[name].shape[:1]) for name in reshaped}
+    first_only = all(state[name].shape[1:] == own[name].shape[1:] for name in reshaped)
+    return reshaped if first_only and len(shapes) == 1 else set()
 
 
 def _check_exists(path: Path) -> None:
@@ -116,17 +162,16 @@ def _load_pickled(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _check_fit(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+def _check_fit(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     own = model.state_dict()
     missing = [f"{name} {list(own[name].shape)}" for name in own if name not in state]
     unexpected = [f"{name} {list(state[name].shape)}" for name in sorted(state) if name not in own]
     reshaped = [name for name in own if name in state and state[name].shape != own[name].shape]
-    linear = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear)]
-    head = f"{linear[-1]}.weight" if linear else ""
-    if not missing and not unexpected and {head} <= set(reshaped) <= {head, head.replace("weight", "bias")}:
+    if heads := _class_tensors(own, state):
+        head = next(iter(heads))
         raise CrcdError(
-            f"weights {path}: they are for {len(state[head])} classes, the {type(model).__name__} has "
-            f"{len(own[head])}; give weights trained on the same classes"
+            f"{source}: they are for {len(state[head])} classes, the {type(model).__name__} has {len(own[head])}; "
+            "give weights trained on the same classes"
         )
     misfits = {
         "missing": missing,
@@ -140,7 +185,7 @@ def _check_fit(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> Non
     ]
     if problems:
         raise CrcdError(
-            f"weights {path}: they do not fit this {type(model).__name__} of {len(own)} keys: {'; '.join(problems)}; "
+            f"{source}: they do not fit this {type(model).__name__} of {len(own)} keys: {'; '.join(problems)}; "
             "are they of the same architecture?"
         )
 

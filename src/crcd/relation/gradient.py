@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from crcd.relation.head import linear_weight
 from crcd.relation.view import View
 
 
@@ -54,10 +55,8 @@ def feature_gradient_autograd(feature_BD: Tensor, target_B: Tensor, classifier: 
 
 
 def gradient_element(view: View, target_B: Tensor) -> Tensor:
-    """g_BD of one view: closed form when its classifier is one linear layer, autograd otherwise.
-
-    A subclass of ``nn.Linear`` with a ``forward`` of its own (a cosine head, say) is not a linear layer.
-    """
-    if isinstance(view.classifier, nn.Linear) and type(view.classifier).forward is nn.Linear.forward:
-        return feature_gradient(view.logits, target_B, view.classifier.weight)
+    """g_BD of one view: closed form when its classifier is linear (``linear_weight``), autograd otherwise."""
+    weight_CD = linear_weight(view.classifier)
+    if weight_CD is not None:
+        return feature_gradient(view.logits, target_B, weight_CD)
     return feature_gradient_autograd(view.feature, target_B, view.classifier)

@@ -15,8 +15,8 @@ class View:
     Attributes:
         logits: z, [B, C].
         feature: f, the penultimate feature, the input of ``classifier``, [B, D].
-        classifier: the module that maps ``feature`` to ``logits``. When it is one ``nn.Linear``, the feature
-            gradient has a closed form; otherwise it is found by autograd.
+        classifier: the module that maps ``feature`` to ``logits``. When it is linear
+            (``crcd.relation.head``), the feature gradient has a closed form; otherwise it is found by autograd.
         maps: feature maps that were asked for, by layer name, each [B, C', H', W'] or [B, L, D'].
         preactivations: those of them that are stages as they are before their activation, if that was asked for.
     """

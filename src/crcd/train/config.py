@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from crcd.errors import CrcdError
 from crcd.methods import method_parts, method_settings, uses_maps
@@ -28,7 +28,7 @@ from crcd.methods.srrl import SRRLConfig
 from crcd.methods.vid import VIDConfig
 from crcd.methods.wttm import WTTMConfig
 from crcd.relation.config import RelationConfig
-from crcd.train.options import ComputeOptions, DataOptions, OptimiserOptions, RunOptions, require
+from crcd.train.options import ComputeOptions, DataOptions, OptimiserOptions, RunOptions, exclusive, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,17 @@ class ModelOptions:
     """The network."""
 
     model: str = "resnet20"
-    """Network: a name of `crcd list models`, or timm/NAME."""
+    """Network: a name of `crcd list models`, timm/NAME, torchvision/NAME, hf/NAME (transformers, or a folder of it), or
+    PACKAGE.MODULE:FACTORY, which runs that code with num_classes and in_channels or in_chans if it takes them."""
+    weights: Path | None = None
+    """Its initial weights (.safetensors, .pt), without the head where they are for other classes; None draws them."""
+    pretrained: bool = False
+    """Begin with its library's own weights, downloaded if need be, without the head where it is for other classes."""
+    classifier: str | None = None
+    """Layer that makes its logits, for a network where it can't be told."""
+
+    def __post_init__(self) -> None:
+        exclusive("weights", self.weights is not None, "pretrained", self.pretrained)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +64,19 @@ class TeachingOptions:
     """Teacher, student and how the one learns from the other."""
 
     teacher: str = "resnet20"
-    """Large network: a name of `crcd list models`, or timm/NAME."""
+    """Large network: a name of `crcd list models`, timm/NAME, torchvision/NAME, hf/NAME (transformers, or a folder of
+    it), or PACKAGE.MODULE:FACTORY, which runs that code with num_classes and in_channels or in_chans if it takes
+    them."""
     teacher_weights: Path | None = None
     """Its weights (.safetensors, .pt); None trains it first, in the folder teacher/ of the run."""
+    teacher_pretrained: bool = False
+    """Take its library's own weights, downloaded where they are not kept; their classes must hold the data's."""
+    teacher_images: Literal["own", "data"] = "own"
+    """Size and normalisation of its images: its own, as its weights or library name them, or those of the data."""
+    teacher_classifier: str | None = None
+    """Layer that makes its logits, for a network where it can't be told."""
+    weak_teacher: bool = False
+    """Go on under a teacher whose accuracy is near chance."""
     teacher_epochs: int | None = None
     """Epochs of that training; None takes --epochs."""
     teacher_seed: int | None = None
@@ -68,7 +88,13 @@ class TeachingOptions:
     teacher_cache: Path | None = None
     """Folder of those answers, which runs may share; None takes teacher-cache/ of the run."""
     student: str = "resnet8"
-    """Small network."""
+    """Small network, named as the teacher is."""
+    student_weights: Path | None = None
+    """Its initial weights (.safetensors, .pt), without the head where they are for other classes; None draws them."""
+    student_pretrained: bool = False
+    """Begin with its library's own weights, downloaded if need be, without the head where it is for other classes."""
+    student_classifier: str | None = None
+    """Layer that makes its logits, for a network where it can't be told."""
     methods: tuple[str, ...] = ("ce", "kd", "crcd+kd")
     """Methods to train side by side, a student each: ce has no teacher, crcd+kd is both at once,
     kd@kd.weight=1,kd.temperature=2 has other settings than the run's."""
@@ -91,11 +117,20 @@ class TeachingOptions:
         needless = self.teacher_cache is not None and self.teacher_views is None
         advice = "give --teacher-views too, how many augmentations of each image it shall hold, or leave it out"
         require(not needless, "teacher-cache", self.teacher_cache, advice)
+        exclusive("student-weights", self.student_weights is not None, "student-pretrained", self.student_pretrained)
+        exclusive("teacher-weights", self.teacher_weights is not None, "teacher-pretrained", self.teacher_pretrained)
+        given = self.teacher_weights is not None or self.teacher_pretrained
+        name = "teacher-pretrained" if self.teacher_pretrained else "teacher-weights"
+        exclusive(name, given, "teacher-epochs", self.teacher_epochs is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(ModelOptions, TrainOptions):
-    """Train a classifier from scratch."""
+    """Train a classifier, from scratch or from given weights."""
+
+    def __post_init__(self) -> None:
+        ModelOptions.__post_init__(self)
+        TrainOptions.__post_init__(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,8 +168,6 @@ class DistillConfig(TeachingOptions, TrainOptions):
         if self.teacher_epochs is not None:
             advice = f"give more than the {self.warmup_epochs:g} of --warmup-epochs, or lower that"
             require(self.teacher_epochs > self.warmup_epochs, "teacher-epochs", self.teacher_epochs, advice)
-        if self.teacher_weights is not None and self.teacher_epochs is not None:
-            raise CrcdError("--teacher-weights and --teacher-epochs exclude each other: leave one out")
         if self.teacher_views is not None and (learner := next(filter(uses_maps, self.methods), "")):
             raise CrcdError(
                 f"method '{learner}' needs the teacher's feature maps, which its cache does not hold: leave out "
@@ -163,4 +196,4 @@ class DistillConfig(TeachingOptions, TrainOptions):
             "out": out,
             "resume": None,
         }
-        return TrainConfig(model=self.teacher, **(shared | own))
+        return TrainConfig(model=self.teacher, classifier=self.teacher_classifier, **(shared | own))

@@ -1,6 +1,7 @@
 """Distillation: several students side by side under one teacher."""
 
 import math
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,11 +13,12 @@ from torch import nn
 from crcd import distributed
 from crcd.data import Images, Loader, subset
 from crcd.errors import CrcdError
+from crcd.evaluate.accuracy import near_chance
 from crcd.evaluate.scorer import Scorer
 from crcd.evaluate.students import score_students
 from crcd.methods import uses_maps, uses_preactivations
-from crcd.models import save_weights, weights_digest
-from crcd.train.build import build_learners, build_model, load_model, metadata
+from crcd.models import ImageFormat, adapt_between, save_weights, weights_digest
+from crcd.train.build import build_learners, check_network, metadata
 from crcd.train.config import DistillConfig
 from crcd.train.device import find_device
 from crcd.train.first_stage import first_stages, train_first_stages
@@ -32,13 +34,29 @@ from crcd.train.step import Guide, Step
 from crcd.train.stop import StopSignal
 from crcd.train.teacher import Teacher
 from crcd.train.teacher_cache import CachedTeacher, TeacherCache
+from crcd.train.teacher_network import TeacherNetwork, given_teacher, module_teacher
 
 UNTRAINED: dict[str, Any] = {"epochs": None, "seconds": 0.0}
 """What a teacher that came with weights cost."""
 
 
-def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
+def distill(
+    config: DistillConfig,
+    reporter: Reporter | None = None,
+    *,
+    teacher_model: nn.Module | None = None,
+    teacher_format: ImageFormat | None = None,
+    student_model: nn.Module | None = None,
+) -> Outcome:
     """Train a student by each method under one teacher, which is trained first where no weights are given.
+
+    Args:
+        config: settings of the run.
+        reporter: is told what happens.
+        teacher_model: any trained classifier of the data's classes, in place of the teacher that the settings name,
+            which is then but its name; it is left as it is. Give it again to go on with the run.
+        teacher_format: images that it takes; None for those of the data.
+        student_model: any classifier, likewise; every learner begins with a copy of it.
 
     Raises:
         CrcdError: a mistake in the settings or the data, or a loss that is not finite.
@@ -53,25 +71,41 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
     if config.student_images is not None:
         images = subset(images, config.student_images, config.seed)
     train = material.train_loader(images, config.teacher_views)
-    model = _initial_teacher(config, material, folder)
+    kept, classes = folder.weights("teacher"), material.data.num_classes
+    if teacher_model is None:
+        network = given_teacher(config, material, kept)
+    else:
+        network = module_teacher(teacher_model, teacher_format, material, kept)
+        check_network(network.model, config.teacher, network.format, classes, config.teacher_classifier)
+    if student_model is not None:
+        student_model = deepcopy(student_model)
+        check_network(student_model, config.student, material.format, classes, config.student_classifier)
+    adapt = adapt_between(material.format, network.format)
     reads = {
         "maps": any(map(uses_maps, config.methods)),
         "preactivations": any(map(uses_preactivations, config.methods)),
     }
-    _rehearse(config, material, images, train, Teacher(model, device, ComputeOptions(), **reads))
+    layer = config.teacher_classifier
+    example = Teacher(network.model, device, ComputeOptions(), layer, adapt, **reads)
+    _rehearse(config, material, images, train, example, student_model)
+    given = teacher_model is not None or config.teacher_weights is not None or config.teacher_pretrained
+    loader = material.score_loader()
+    scorer = Scorer(lambda: loader.epoch(0), material.scored.labels, example.network) if given else None
+    if scorer is not None:
+        _judge_teacher(config, scorer, material, reporter)
     if config.resume is None:
         distributed.first(lambda: folder.create(config))
-    model = _trained_teacher(model, config, material, folder, stop, reporter)
-    teacher = Teacher(model, device, config, **reads)
-    learners = build_learners(config, material, images, teacher)
-    loader = material.score_loader()
-    scorer = Scorer(lambda: loader.epoch(0), material.scored.labels, teacher.viewer.model)
-    if math.isnan(scorer.teacher_top1 or 0):
-        raise CrcdError(f"the teacher {config.teacher} gives logits that are not finite: its weights are broken")
+    model = _trained_teacher(network, config, material, folder, stop, reporter, given=given)
+    teacher = Teacher(model, device, config, layer, adapt, **reads)
+    learners = build_learners(config, material, images, teacher, student_model)
+    if scorer is None:
+        scorer = Scorer(lambda: loader.epoch(0), material.scored.labels, teacher.network)
+        _judge_teacher(config, scorer, material, reporter, trained_here=True)
     guide: Guide | None = teacher if any(learner.method is not None for learner in learners) else None
     cache: dict[str, Any] = {}
     if guide is not None and config.teacher_views is not None:
-        files = TeacherCache(config.teacher_cache or folder.path / "teacher-cache", config, model, train)
+        adapted = None if adapt is None else network.format
+        files = TeacherCache(config.teacher_cache or folder.path / "teacher-cache", config, model, train, adapted)
         cache = files.fill(teacher, stop, reporter)
         guide = CachedTeacher(files, teacher)
     first = train_first_stages(config, learners, guide, train, scorer, folder, stop, reporter)
@@ -83,8 +117,8 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
         save_weights(learner.result.model, folder.weights(learner.name), metadata(config.student, material))
     viewers = [learner.result for learner in learners]
     teacher_scores, scores = score_students(teacher.viewer, viewers, loader.epoch(0), material.scored.labels)
-    teacher_entry = {**model_entry(config.teacher, model, material), "top1": scorer.teacher_top1, **teacher_scores}
-    teacher_entry["weights"] = weights_digest(model.state_dict())
+    teacher_entry = model_entry(config.teacher, model, network.format)
+    teacher_entry |= {"top1": scorer.teacher_top1, **teacher_scores, "weights": weights_digest(model.state_dict())}
     if cache:
         teacher_entry["cache"] = cache
     training = distributed.first(lambda: _teacher_training(folder))
@@ -109,11 +143,18 @@ def distill(config: DistillConfig, reporter: Reporter | None = None) -> Outcome:
     return Outcome(folder.path, summary)
 
 
-def _rehearse(config: DistillConfig, material: Material, images: Images, train: Loader, teacher: Teacher) -> None:
+def _rehearse(
+    config: DistillConfig,
+    material: Material,
+    images: Images,
+    train: Loader,
+    teacher: Teacher,
+    student: nn.Module | None,
+) -> None:
     """Take one step of each stage with learners that are thrown away: mistakes show here, before a long training."""
     if config.teacher_cache is not None:
         distributed.first(partial(_check_writable, config.teacher_cache))
-    learners = build_learners(replace(config, compile=False), material, images, teacher)
+    learners = build_learners(replace(config, compile=False), material, images, teacher, student)
     inputs = next(train.inputs(0))
     for stage in (stage for learner in learners for stage in first_stages(learner, config).values()):
         Step(train, teacher, [stage])(inputs, stage.config.lr, weight=1.0)
@@ -129,32 +170,47 @@ def _check_writable(teacher_cache: Path) -> None:
         raise CrcdError(f"--teacher-cache is {teacher_cache} ({error.strerror}): {advice}") from error
 
 
-def _initial_teacher(config: DistillConfig, material: Material, folder: RunFolder) -> nn.Module:
-    """The teacher with its weights, or untrained where it has none yet."""
-    kept = folder.weights("teacher")
-    weights = kept if distributed.first(kept.is_file) else config.teacher_weights
-    return build_model(config.teacher, material) if weights is None else load_model(config.teacher, weights, material)
-
-
 def _trained_teacher(
-    model: nn.Module,
+    network: TeacherNetwork,
     config: DistillConfig,
     material: Material,
     folder: RunFolder,
     stop: StopSignal,
     reporter: Reporter,
+    *,
+    given: bool,
 ) -> nn.Module:
     """The teacher, trained in a run folder of its own unless it came with weights; kept as teacher.safetensors."""
+    model = network.model
     if distributed.first(folder.weights("teacher").is_file):
         return model
-    if config.teacher_weights is None:
+    if not given:
         own = RunFolder(folder.path / "teacher")
         own_config = config.for_teacher(own.path)
         if not distributed.first(own.checkpoint.is_file):
             distributed.first(lambda: own.create(own_config))
         model = train_classifier(own_config, replace(material, seed=own_config.seed), own, stop, reporter)
-    save_weights(model, folder.weights("teacher"), metadata(config.teacher, material))
+    save_weights(model, folder.weights("teacher"), metadata(config.teacher, material, network.format))
     return model
+
+
+def _judge_teacher(
+    config: DistillConfig, scorer: Scorer, material: Material, reporter: Reporter, *, trained_here: bool = False
+) -> None:
+    """Show the teacher's accuracy; refuse broken weights and, unless forced or trained here, one near chance."""
+    top1 = scorer.teacher_top1
+    assert top1 is not None
+    if math.isnan(top1):
+        raise CrcdError(f"the teacher {config.teacher} gives logits that are not finite: its weights are broken")
+    least = near_chance(material.scored.labels)
+    where = f"{len(material.scored)} {material.scored_on} images"
+    reporter.note(f"teacher {config.teacher}: top-1 {top1:.2f} % on {where}")
+    if top1 < least and not (trained_here or config.weak_teacher):
+        raise CrcdError(
+            f"the teacher {config.teacher} has a top-1 of {top1:.2f} % on {where}, near chance (below {least:.2f} %): "
+            "are its weights for these classes in this order, and its images as it takes them (--teacher-images)? "
+            "--weak-teacher goes on all the same"
+        )
 
 
 def _teacher_training(folder: RunFolder) -> dict[str, Any]:

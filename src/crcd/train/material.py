@@ -7,6 +7,7 @@ import torch
 
 from crcd import distributed
 from crcd.data import CropFlip, DataSet, Images, Loader, load_dataset, split
+from crcd.models import ImageFormat
 from crcd.train.options import DataOptions
 
 HOLDOUT_SEED = 0
@@ -50,6 +51,12 @@ class Material:
             return cls(data, data.train, data.test, "test", options, seed, device)
         train, held_out = split(data.train, options.holdout, HOLDOUT_SEED)
         return cls(data, train, held_out, "holdout", options, seed, device)
+
+    @property
+    def format(self) -> ImageFormat:
+        """Size and normalisation of its images."""
+        channels, size, _ = self.train.shape
+        return ImageFormat(channels, size, self.data.mean, self.data.std)
 
     def train_loader(self, images: Images, pool: int | None = None) -> Loader:
         """Shuffled, augmented batches of the images; with a pool, in that many fixed augmentations of each."""

@@ -166,6 +166,12 @@ def require(holds: bool, flag: str, value: object, advice: str) -> None:
         raise CrcdError(f"--{flag} is {value}: {advice}")
 
 
+def exclusive(flag: str, given: bool, other: str, other_given: bool) -> None:
+    """Raises ``CrcdError`` if both of two flags are given that exclude each other."""
+    if given and other_given:
+        raise CrcdError(f"--{flag} and --{other} exclude each other: leave one out")
+
+
 def parse_duration(text: str) -> float:
     """Seconds of ``90``, ``90s``, ``9m`` or ``1h30m``.
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 import crcd
-from crcd.models import count_multiply_adds, count_parameters
+from crcd.models import ImageFormat, count_multiply_adds, count_parameters
 from crcd.train.config import TrainOptions
 from crcd.train.device import describe
 from crcd.train.material import Material
@@ -42,12 +42,12 @@ def describe_run(config: TrainOptions, material: Material) -> dict[str, Any]:
     }
 
 
-def model_entry(name: str, model: nn.Module, material: Material) -> dict[str, Any]:
-    """Name and cost of a network."""
+def model_entry(name: str, model: nn.Module, images: ImageFormat) -> dict[str, Any]:
+    """Name and cost of a network, which takes such images."""
     return {
         "model": name,
         "parameters": count_parameters(model),
-        "multiply_adds": count_multiply_adds(model, material.train.shape),
+        "multiply_adds": count_multiply_adds(model, (images.channels, images.size, images.size)),
     }
 
 
@@ -67,7 +67,7 @@ def learner_entry(
         del latest[name]
     times = [record["seconds"] for record in own]
     seconds = None if None in times else round(sum(times), 3)
-    return {**model_entry(model_name, model, material), **latest, "epochs": own[-1]["epoch"], "seconds": seconds}
+    return {**model_entry(model_name, model, material.format), **latest, "epochs": own[-1]["epoch"], "seconds": seconds}
 
 
 def commit() -> str:

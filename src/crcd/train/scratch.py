@@ -1,4 +1,4 @@
-"""Training one classifier from scratch."""
+"""Training one classifier, from scratch or from given weights."""
 
 from torch import nn
 
@@ -7,7 +7,7 @@ from crcd.evaluate.calibration import expected_calibration_error
 from crcd.evaluate.predict import predict
 from crcd.evaluate.scorer import Scorer
 from crcd.models import Viewer, save_weights
-from crcd.train.build import build_model, metadata
+from crcd.train.build import build_model, initialise, metadata
 from crcd.train.config import TrainConfig
 from crcd.train.device import find_device
 from crcd.train.learner import Learner
@@ -35,7 +35,7 @@ def train(config: TrainConfig, reporter: Reporter | None = None) -> Outcome:
     device = find_device(config.device)
     reporter = begin_together(config, device, reporter or Reporter())
     material = Material.load(config, config.seed, device)
-    build_model(config.model, material)
+    _network(config, material)
     if config.resume is None:
         distributed.first(lambda: folder.create(config))
     train_classifier(config, material, folder, stop, reporter)
@@ -56,8 +56,8 @@ def train_classifier(
     """
     stream = RandomStream(config.seed, material.device)
     with stream.active():
-        model = build_model(config.model, material)
-    learner = Learner(NAME, Viewer(model), None, config, stream, material.device, config)
+        model = _network(config, material)
+    learner = Learner(NAME, Viewer(model, classifier=config.classifier), None, config, stream, material.device, config)
     loader = material.score_loader()
     scorer = Scorer(lambda: loader.epoch(0), material.scored.labels, None)
     loop = Loop(
@@ -70,3 +70,8 @@ def train_classifier(
     times = {"step_seconds": loop.step_seconds, "seconds": loop.seconds}
     folder.write_summary({**describe_run(config, material), "learners": {NAME: entry}, **times})
     return model
+
+
+def _network(config: TrainConfig, material: Material) -> nn.Module:
+    model = build_model(config.model, material, classifier=config.classifier)
+    return initialise(model, config.model, config.weights, pretrained=config.pretrained)

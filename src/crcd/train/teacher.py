@@ -17,8 +17,14 @@ class Teacher:
         model: the trained classifier; left as it is.
         device: where the copy computes.
         compute: how.
+        classifier: name of the layer that makes its logits; None to find it.
+        adapt: makes of the batch's images those that the teacher takes; None where they are the same.
         maps: whether its views hold the feature maps of its stages.
         preactivations: whether they hold them as they are before their activation, too.
+
+    Attributes:
+        viewer: reads the teacher.
+        network: the batch's images to the teacher's logits.
     """
 
     def __init__(
@@ -26,13 +32,18 @@ class Teacher:
         model: nn.Module,
         device: torch.device,
         compute: ComputeOptions,
+        classifier: str | None = None,
+        adapt: nn.Module | None = None,
         *,
         maps: bool = False,
         preactivations: bool = False,
     ) -> None:
         folded = fold_batchnorm(model).requires_grad_(False)
         folded = folded.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.viewer = Viewer(folded, stage_names(folded) if maps else (), preactivations=preactivations).eval()
+        names = stage_names(folded) if maps else ()
+        adapt = None if adapt is None else adapt.to(device)
+        self.viewer = Viewer(folded, names, classifier, preactivations=preactivations, adapt=adapt).eval()
+        self.network = folded if adapt is None else nn.Sequential(adapt, folded)
         self._read = Reader(self.viewer, compute)
 
     def __call__(self, batch: Batch) -> View:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from crcd import distributed
 from crcd.data import Batch, Loader
 from crcd.errors import CrcdError
-from crcd.models import weights_digest
+from crcd.models import ImageFormat, weights_digest
 from crcd.relation.view import View
 from crcd.train.config import DistillConfig
 from crcd.train.files import write_atomically
@@ -40,14 +40,19 @@ class TeacherCache:
         config: name of the teacher's network, and the precision in which it computes.
         model: the teacher itself, as it was trained.
         loader: has the pool.
+        images: those that the teacher makes of the loader's; None where it takes them as they are.
     """
 
-    def __init__(self, folder: Path, config: DistillConfig, model: nn.Module, loader: Loader) -> None:
+    def __init__(
+        self, folder: Path, config: DistillConfig, model: nn.Module, loader: Loader, images: ImageFormat | None = None
+    ) -> None:
         self.folder = folder
         self.loader = loader
         assert loader.pool_RN3 is not None
         self.views = len(loader.pool_RN3)
         teacher = f"{config.teacher} in {config.precision}, {weights_digest(model.state_dict())}"
+        if images is not None:
+            teacher += f", of images of {images}"
         self.identity = {"teacher": teacher, **loader.pool_identity(), "stored": "float16"}
         self.hash = hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:16]
 
