@@ -70,9 +70,9 @@ def test_a_pool_shows_each_image_in_its_few_augmentations_whatever_the_seed():
 
 def test_a_view_of_the_pool_is_the_same_however_many_there_are():
     few, many = loader(pool=2), loader(pool=5)
-    assert few.pool_RN3 is not None
-    assert many.pool_RN3 is not None
-    assert torch.equal(few.pool_RN3, many.pool_RN3[:2])
+    assert few.pool_RNP is not None
+    assert many.pool_RNP is not None
+    assert torch.equal(few.pool_RNP, many.pool_RNP[:2])
     assert few.pool_identity() == many.pool_identity()
 
 

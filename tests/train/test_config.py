@@ -62,12 +62,17 @@ def test_a_name_changes_settings_of_its_methods_alone():
         ({"methods": ("kd@kd.tau=2",)}, "method 'kd@kd.tau=2': unknown setting 'tau'"),
         ({"methods": ("kd@kd.weight=[",)}, "method 'kd@kd.weight=\\[': setting 'weight' is '\\['"),
         ({"methods": ("kd@kd.weight=-1",)}, "kd.weight is -1.0: give a weight of 0 or more"),
+        ({"crop_scale": (0.5, 0.2)}, "--crop-scale is (0.5, 0.2"),
+        ({"rand_augment": (2, 31)}, "--rand-augment is (2, 31"),
         ({"student_images": 0}, "--student-images is 0"),
         ({"teacher_lr": 0.0}, "--teacher-lr is 0.0"),
         ({"distill_until": -1.0}, "--distill-until is -1.0"),
         ({"teacher_views": 0}, "--teacher-views is 0"),
         ({"teacher_cache": Path("c")}, "--teacher-cache is c: give --teacher-views too"),
-        ({"teacher_views": 2, "crop_padding": 0, "flip": False}, "--teacher-views is 2: without crops and flips"),
+        (
+            {"teacher_views": 2, "crop_padding": 0, "flip": False},
+            "--teacher-views is 2: each image has one view without",
+        ),
         ({"teacher_weights": Path("t.pt"), "teacher_epochs": 3}, "--teacher-epochs exclude each other"),
     ],
 )

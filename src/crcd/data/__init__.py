@@ -5,7 +5,9 @@ from crcd.data.batch import Batch
 from crcd.data.dataset import DataSet, Images, TensorImages, check_labels, split, subset
 from crcd.data.encoded import EncodedImages, FolderImages
 from crcd.data.loader import Inputs, Loader
+from crcd.data.picture import PictureAugment
 from crcd.data.registry import dataset_names, default_recipe, load_dataset
+from crcd.data.resized_crop import ResizedCropFlip
 
 __all__ = [
     "Batch",
@@ -16,6 +18,8 @@ __all__ = [
     "Images",
     "Inputs",
     "Loader",
+    "PictureAugment",
+    "ResizedCropFlip",
     "TensorImages",
     "check_labels",
     "dataset_names",

@@ -1,18 +1,22 @@
 """Batches of a data set, in an order and with augmentations that depend on seed and epoch alone."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
 import torch
+import torchvision
 from torch import Tensor
 
 from crcd.data.augment import CropFlip
 from crcd.data.batch import Batch
 from crcd.data.dataset import Images, TensorImages
-from crcd.data.decoder import Decoder
+from crcd.data.decoder import Decoder, Wanted
 from crcd.data.encoded import EncodedImages
+from crcd.data.picture import PictureAugment
+from crcd.data.resized_crop import ResizedCropFlip
 from crcd.errors import CrcdError
 
 POOL_SEED = 0
@@ -25,13 +29,13 @@ class Inputs(NamedTuple):
     Attributes:
         index_B: sample numbers.
         pixels_BCHW: decoded files; None where the images lie in memory, to be gathered by number.
-        parameters_B3: of the augmentation; None without one.
+        parameters_BP: of the augmentation; None without one.
         pool_view_B: which of the pool's augmentations each sample shows; None without a pool.
     """
 
     index_B: Tensor
     pixels_BCHW: Tensor | None
-    parameters_B3: Tensor | None
+    parameters_BP: Tensor | None
     pool_view_B: Tensor | None
 
     def clone(self) -> "Inputs":
@@ -45,6 +49,19 @@ class Inputs(NamedTuple):
                 own.copy_(new, non_blocking=True)
 
 
+class _Order(NamedTuple):
+    """The images of an epoch, position by position, on the host: sample numbers, and what is done to each image.
+
+    Parameters of the augmentation, number of its view in the pool, and seed of what is done to the picture; None for
+    nothing of the kind.
+    """
+
+    index_N: Tensor
+    parameters_NP: Tensor | None
+    pool_view_N: Tensor | None
+    seed_N: Tensor | None
+
+
 class Loader:
     """Batches on a device: uint8 images, gathered or decoded, augmented and normalised there.
 
@@ -54,7 +71,8 @@ class Loader:
     Args:
         images: the images.
         batch_size: B.
-        augment: what is done to training images; None for nothing.
+        augment: what is done to batches of training images on the device; None for nothing.
+        picture: what is done before to each training picture by itself, on the host; None for nothing.
         mean: of each channel, for pixels scaled to [0, 1].
         std: likewise.
         device: where the batches are made.
@@ -73,7 +91,8 @@ class Loader:
         images: Images,
         batch_size: int,
         *,
-        augment: CropFlip | None,
+        augment: CropFlip | ResizedCropFlip | None,
+        picture: PictureAugment | None = None,
         mean: tuple[float, ...],
         std: tuple[float, ...],
         device: torch.device,
@@ -86,21 +105,27 @@ class Loader:
             raise CrcdError(f"batch size {batch_size}: relations and batch normalisation need two samples or more")
         if train and batch_size > len(images):
             raise CrcdError(f"batch size {batch_size} is more than the {len(images)} training images: make it smaller")
-        self.images = images.to(device) if isinstance(images, TensorImages) else images
-        self.labels_N = images.labels.to(device)
-        self.decoder: Decoder | None = None
-        if isinstance(images, EncodedImages):
-            self.decoder = Decoder(images, workers, pin_memory=device.type == "cuda")
         self.batch_size, self.device, self.seed, self.train = batch_size, device, seed, train
-        self.augment = augment if train else None
+        self.augment, self.picture = (augment, picture) if train else (None, None)
+        self.images, self.labels_N = images, images.labels.to(device)
+        self.decoder: Decoder | None = None
+        if isinstance(images, EncodedImages) or self.picture is not None:
+            self.decoder = Decoder(images, self.picture, workers, pin_memory=device.type == "cuda")
+        elif isinstance(images, TensorImages):
+            self.images = images.to(device)
         self.mean, self.std = mean, std
         self.scale_C11 = (1 / (255 * torch.tensor(std)))[:, None, None].to(device)
         self.shift_C11 = (torch.tensor(mean) / torch.tensor(std))[:, None, None].to(device)
-        self.pool_RN3: Tensor | None = None
+        self.pool_RNP: Tensor | None = None
+        self.pool_seed_RN: Tensor | None = None
         if pool is not None and self.augment is not None:
             generator = torch.Generator().manual_seed(POOL_SEED)
-            views = [self.augment.draw(len(images), generator) for _ in range(pool)]  # view r is the same for any R > r
-            self.pool_RN3 = torch.stack(views).to(device)
+            views, seeds = [], []
+            for _ in range(pool):  # view r is the same for any R > r
+                views.append(self.augment.draw(len(images), generator))
+                seeds += [] if self.picture is None else [self.picture.draw(len(images), generator)]
+            self.pool_RNP = torch.stack(views).to(device)
+            self.pool_seed_RN = torch.stack(seeds) if seeds else None
 
     def __len__(self) -> int:
         """Steps an epoch."""
@@ -116,50 +141,63 @@ class Loader:
         mixed = np.random.SeedSequence([self.seed, epoch]).generate_state(1)
         generator = torch.Generator().manual_seed(int(mixed[0]))
         n = len(self.images)
-        order_N = torch.randperm(n, generator=generator) if self.train else torch.arange(n)
-        parameters_N3 = pool_view_N = None
-        if self.pool_RN3 is not None:
-            pool_view_N = self._to_device(torch.randint(len(self.pool_RN3), (n,), generator=generator))
+        index_N = torch.randperm(n, generator=generator) if self.train else torch.arange(n)
+        parameters_NP = pool_view_N = seed_N = None
+        if self.pool_RNP is not None:
+            pool_view_N = torch.randint(len(self.pool_RNP), (n,), generator=generator)
         elif self.augment is not None:
-            parameters_N3 = self._to_device(self.augment.draw(n, generator))
-        return self._split(order_N, parameters_N3, pool_view_N, slice(start_step, len(self)))
+            parameters_NP = self.augment.draw(n, generator)
+        if self.pool_seed_RN is not None and pool_view_N is not None:
+            seed_N = self.pool_seed_RN[pool_view_N, torch.arange(n)]
+        elif self.picture is not None:
+            seed_N = self.picture.draw(n, generator)
+        by_sample = (parameters_NP, pool_view_N, seed_N)
+        order = _Order(index_N, *(None if drawn is None else drawn[index_N] for drawn in by_sample))
+        return self._split(order, slice(start_step, len(self)))
 
     def pool_inputs(self, view: int, start_step: int = 0) -> Iterator[Inputs]:
         """All training images in order, each in one and the same view of the pool; the last batch may be smaller."""
         n = len(self.images)
-        pool_view_N = self._to_device(torch.full((n,), view))
-        return self._split(torch.arange(n), None, pool_view_N, slice(start_step, None))
+        seed_N = None if self.pool_seed_RN is None else self.pool_seed_RN[view]
+        return self._split(_Order(torch.arange(n), None, torch.full((n,), view), seed_N), slice(start_step, None))
 
     def pool_identity(self) -> dict[str, str]:
         """What a view of the pool shows, in words and hashes, the same for every R and seed."""
-        assert self.pool_RN3 is not None
-        first = hashlib.sha256(self.pool_RN3[0].cpu().numpy().data).hexdigest()  # of how the views are drawn
+        assert self.pool_RNP is not None
+        first = hashlib.sha256(self.pool_RNP[0].cpu().numpy().data).hexdigest()  # of how the views are drawn
+        picture = "" if self.picture is None else f"{self.picture} of torchvision {torchvision.__version__}, "
         return {
             "images": f"{len(self.images)} of {'x'.join(map(str, self.images.shape))}, {self.images.digest()}",
             "normalisation": f"mean {self.mean}, std {self.std}",
-            "augmentation": f"{self.augment}, seed {POOL_SEED}, {first}",
+            "augmentation": f"{picture}{self.augment}, seed {POOL_SEED}, {first}",
         }
 
-    def _split(
-        self, order_N: Tensor, parameters_N3: Tensor | None, pool_view_N: Tensor | None, steps: slice
-    ) -> Iterator[Inputs]:
-        """Batches of an order of all images, whose augmentations are given by sample."""
-        decoded = None if self.decoder is None else self.decoder(order_N.split(self.batch_size)[steps])
-        for index_B in self._to_device(order_N).split(self.batch_size)[steps]:
-            pool_view_B = None if pool_view_N is None else pool_view_N[index_B]
-            parameters_B3 = None if parameters_N3 is None else parameters_N3[index_B]
-            if self.pool_RN3 is not None:
-                parameters_B3 = self.pool_RN3[pool_view_B, index_B]
-            pixels_BCHW = None if decoded is None else next(decoded).to(self.device, non_blocking=True)
-            yield Inputs(index_B, pixels_BCHW, parameters_B3, pool_view_B)
+    def _split(self, order: _Order, steps: slice) -> Iterator[Inputs]:
+        """The batches of an order."""
+
+        def batches(by_position: Tensor | None) -> Iterable[Tensor | None]:
+            return repeat(None) if by_position is None else by_position.split(self.batch_size)[steps]
+
+        decoded: Iterator[Tensor | None] = repeat(None)
+        if self.decoder is not None:
+            numbers_B = order.index_N.split(self.batch_size)[steps]
+            decoded = self.decoder([Wanted(*each) for each in zip(numbers_B, batches(order.seed_N), strict=False)])
+        on_device = (None if tensor is None else self._to_device(tensor) for tensor in order[:3])
+        for index_B, parameters_BP, pool_view_B in zip(*map(batches, on_device), strict=False):
+            if self.pool_RNP is not None:
+                parameters_BP = self.pool_RNP[pool_view_B, index_B]
+            pixels_BCHW = next(decoded)
+            if pixels_BCHW is not None:
+                pixels_BCHW = pixels_BCHW.to(self.device, non_blocking=True)
+            yield Inputs(index_B, pixels_BCHW, parameters_BP, pool_view_B)
 
     def batch(self, inputs: Inputs) -> Batch:
         """One batch. All of it happens on the device, without waiting for it."""
-        index_B, image_BCHW, parameters_B3, pool_view_B = inputs
+        index_B, image_BCHW, parameters_BP, pool_view_B = inputs
         if image_BCHW is None:
             image_BCHW = self.images.fetch(index_B)
-        if self.augment is not None and parameters_B3 is not None:
-            image_BCHW = self.augment.apply(image_BCHW, parameters_B3)
+        if self.augment is not None and parameters_BP is not None:
+            image_BCHW = self.augment.apply(image_BCHW, parameters_BP)
         image = torch.addcmul(-self.shift_C11, image_BCHW.float(), self.scale_C11)
         image = image.contiguous(memory_format=torch.channels_last)
         return Batch(image, self.labels_N[index_B], index_B, pool_view_B)

@@ -142,7 +142,9 @@ class DistillConfig(TeachingOptions, TrainOptions):
                 f"method '{learner}' needs the teacher's feature maps, which its cache does not hold: leave out "
                 "--teacher-views, or that method"
             )
-        advice = "without crops and flips there is one view of an image: give 1, or set --crop-padding or --flip"
+        advice = (
+            "each image has one view without crop, flip and policy: give 1, or set --crop-padding, --flip or --policy"
+        )
         require(self.teacher_views in (None, 1) or self.augmented, "teacher-views", self.teacher_views, advice)
 
     def method_settings(self, learner: str) -> dict[str, Any]:

@@ -5,7 +5,17 @@ from typing import Self
 
 import torch
 
-from crcd.data import CropFlip, DataSet, Images, Loader, load_dataset, split
+from crcd.data import (
+    CropFlip,
+    DataSet,
+    EncodedImages,
+    Images,
+    Loader,
+    PictureAugment,
+    ResizedCropFlip,
+    load_dataset,
+    split,
+)
 from crcd.train.options import DataOptions
 
 HOLDOUT_SEED = 0
@@ -51,18 +61,35 @@ class Material:
 
     def train_loader(self, images: Images, pool: int | None = None) -> Loader:
         """Shuffled, augmented batches of the images; with a pool, in that many fixed augmentations of each."""
-        augment = CropFlip(self.options.crop_padding, self.options.flip)
-        return self._loader(images, train=True, augment=augment, pool=pool)
+        resized = self.options.crop == "random-resized"
+        of_file = resized and isinstance(images, EncodedImages)
+        augment: CropFlip | ResizedCropFlip = CropFlip(0 if of_file else self.options.crop_padding, self.options.flip)
+        if resized and not of_file:
+            augment = ResizedCropFlip(self.options.crop_scale, self.options.flip)
+        picture = None
+        if of_file or self.options.policy != "none":
+            crop_scale = self.options.crop_scale if of_file else None
+            picture = PictureAugment(crop_scale, self.options.policy, *self.options.rand_augment)
+        return self._loader(images, train=True, augment=augment, picture=picture, pool=pool)
 
     def score_loader(self) -> Loader:
         """The scored images in order."""
-        return self._loader(self.scored, train=False, augment=None)
+        return self._loader(self.scored, train=False)
 
-    def _loader(self, images: Images, *, train: bool, augment: CropFlip | None, pool: int | None = None) -> Loader:
+    def _loader(
+        self,
+        images: Images,
+        *,
+        train: bool,
+        augment: CropFlip | ResizedCropFlip | None = None,
+        picture: PictureAugment | None = None,
+        pool: int | None = None,
+    ) -> Loader:
         return Loader(
             images,
             self.options.batch_size,
             augment=augment,
+            picture=picture,
             mean=self.data.mean,
             std=self.data.std,
             device=self.device,

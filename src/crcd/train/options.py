@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from crcd.data.picture import Policy
 from crcd.errors import CrcdError
 
 
@@ -26,24 +27,40 @@ class DataOptions:
     """Share of the training images held out, the same for every seed, and scored in place of the test images."""
     batch_size: int = 64
     """Images a step."""
+    crop: Literal["padded", "random-resized"] = "padded"
+    """Random crops: of the image's size, out of the padded image; or random parts, resized (torchvision's
+    RandomResizedCrop): of the picture in its file, or of the square image where all of them are kept in memory."""
     crop_padding: int = 4
-    """Random crops out of images padded by this many black pixels; 0 for none."""
+    """Black pixels by which images are padded for padded crops; 0 for no such crops."""
+    crop_scale: tuple[float, float] = (0.08, 1.0)
+    """Least and greatest area of a random-resized crop, as a share of the image's."""
     flip: bool = True
     """Mirror each training image with probability 1/2."""
+    policy: Policy = "none"
+    """Distortions of each training image by torchvision's RandAugment, TrivialAugmentWide or AutoAugment, on the host:
+    before crops of images kept in memory and padded crops, after random-resized crops of pictures in their files."""
+    rand_augment: tuple[int, int] = (2, 9)
+    """Operations that randaugment does to an image, and their magnitude, 0 to 30."""
     workers: int = 0
-    """Processes that decode images of a folder too big for memory."""
+    """Processes that decode images of a folder too big for memory, or apply --policy."""
 
     def __post_init__(self) -> None:
         require(self.batch_size >= 1, "batch-size", self.batch_size, "give 1 or more")
         require(0 <= self.holdout < 1, "holdout", self.holdout, "give a share from 0 to below 1")
         require(self.image_size is None or self.image_size >= 8, "image-size", self.image_size, "give 8 or more")
         require(self.crop_padding >= 0, "crop-padding", self.crop_padding, "give 0 or more")
+        low, high = self.crop_scale
+        require(0 < low <= high <= 1, "crop-scale", self.crop_scale, "give two shares, the least (above 0) first")
+        operations, magnitude = self.rand_augment
+        good = operations >= 1 and 0 <= magnitude <= 30
+        require(good, "rand-augment", self.rand_augment, "give 1 operation or more, and a magnitude from 0 to 30")
         require(self.workers >= 0, "workers", self.workers, "give 0 or more")
 
     @property
     def augmented(self) -> bool:
-        """Whether training images are cropped or mirrored."""
-        return self.crop_padding > 0 or self.flip
+        """Whether training images are cropped, mirrored or distorted."""
+        cropped = self.crop == "random-resized" or self.crop_padding > 0
+        return cropped or self.flip or self.policy != "none"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,8 +43,8 @@ class TeacherCache:
     def __init__(self, folder: Path, config: DistillConfig, model: nn.Module, loader: Loader) -> None:
         self.folder = folder
         self.loader = loader
-        assert loader.pool_RN3 is not None
-        self.views = len(loader.pool_RN3)
+        assert loader.pool_RNP is not None
+        self.views = len(loader.pool_RNP)
         teacher = f"{config.teacher} in {config.precision}, {weights_digest(model.state_dict())}"
         self.identity = {"teacher": teacher, **loader.pool_identity(), "stored": "float16"}
         self.hash = hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:16]
