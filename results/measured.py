@@ -116,8 +116,7 @@ def filled(text: str) -> str:
     """
 
     def compared(match: re.Match[str]) -> str:
-        config, comparison = plan([*shlex.split(match[1]), "--ledger", str(LEDGER)])
-        assert comparison is not None
+        config, (comparison,) = plan([*shlex.split(match[1]), "--ledger", str(LEDGER)])
         drawn = "\n\n".join(map(markdown_table, tables(comparison.entries(), config.baseline)))
         return f"<!-- crcd compare {match[1]}: begin -->\n{drawn}\n<!-- end -->"
 

@@ -36,7 +36,7 @@ def classifiers() -> tuple[nn.Module, nn.Module]:
 
 
 def test_folder_command(tmp_path, monkeypatch, capsys):
-    (command,) = re.findall(r"^crcd (distill --data folder .*)$", README, flags=re.MULTILINE)
+    (command,) = re.findall(r"^crcd (distill --data photos .*)$", README, flags=re.MULTILINE)
     for part, name in itertools.product(("train", "val"), ("cat", "dog")):
         (tmp_path / "photos" / part / name).mkdir(parents=True)
         for i in range(4):

@@ -1,10 +1,12 @@
 """Recipes: named, laid one over the other, and fit to run."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
+from crcd.cli.compare import plan
 from crcd.data import DataSet, TensorImages
 from crcd.errors import CrcdError
 from crcd.methods import METHODS
@@ -90,3 +92,10 @@ def test_every_recipe_runs(name, tmp_path, monkeypatch):
     small = replace(config, batch_size=4, workers=0, warmup_epochs=0.0, time_budget="0.001s", device="cpu")
     with pytest.raises(RunStopped, match="after step 1 of training"):
         distill(replace(small, out=tmp_path / "run"))
+
+
+def test_the_queue_of_the_results_can_be_run(tmp_path):
+    queue = Path(__file__).parents[1] / "results" / "queue.yaml"
+    config, comparisons = plan([str(queue), "--data-dir", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert config.recipe == "cifar100/resnet32x4-resnet8x4"
+    assert all(len(comparison.cells()) >= 4 for comparison in comparisons)

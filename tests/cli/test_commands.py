@@ -68,6 +68,16 @@ def test_train_and_evaluate(crcd, tmp_path):
     assert crcd("train", "--resume", run).status == 0
 
 
+@pytest.mark.parametrize("equals", [False, True])
+def test_data_may_be_the_folder_where_it_lies(crcd, tmp_path, photographs, equals):
+    data = [f"--data={photographs}"] if equals else ["--data", photographs]
+    small = ("--device", "cpu", "--image-size", "16", "--epochs", "1", "--batch-size", "4", "--warmup-epochs", "0")
+    answer = crcd("train", *data, "--model", "resnet8", *small, "--out", tmp_path / "run")
+    assert answer.status == 0, answer.err
+    assert "4 test images of folder" in crcd("evaluate", "--weights", tmp_path / "run" / "ce.safetensors", *data).out
+    assert "holds no data set" in crcd("train", "--data", tmp_path / "run").err
+
+
 def test_list(crcd):
     assert crcd("list", "models").out.split() == model_names()
     assert crcd("list", "methods").out.split() == method_names()

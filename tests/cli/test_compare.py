@@ -40,6 +40,23 @@ def test_a_comparison_and_its_tables(crcd, tmp_path):
     assert "2 of 6 cells are not in" in more.err
 
 
+def test_a_queue_is_several_comparisons(crcd, tmp_path):
+    queue = tmp_path / "queue.yaml"
+    queue.write_text("queue:\n  - digits --methods ce --seeds 2\n  - digits --methods ce kd --seeds 1 --lr 0.1\n")
+    answer = crcd("compare", queue, *QUICK, "--out", tmp_path / "out")
+    assert answer.status == 0, answer.err
+    cells = [json.loads(line) for line in (tmp_path / "out" / "ledger.jsonl").read_text().splitlines()]
+    assert [(cell["method"], cell["seed"], cell["settings"]["lr"]) for cell in cells] == [
+        *(("ce", 0, 0.05), ("ce", 1, 0.05), ("ce", 0, 0.1), ("kd", 0, 0.1))
+    ]
+    assert "Accuracy after the last epoch" in answer.out
+    assert "training" not in crcd("compare", queue, *QUICK, "--out", tmp_path / "out").out
+    queue.write_text("queue: digits\n")
+    assert "'queue' is a list of what follows crcd compare" in crcd("compare", queue).err
+    queue.write_text("queue: [--seeds 3]\n")
+    assert "a line of a queue begins with a recipe, not with --seeds" in crcd("compare", queue).err
+
+
 def test_failures_are_told_and_the_rest_is_drawn(crcd, tmp_path):
     methods = ("--methods", "ce", "crd", "--crd.negatives", "5000")
     answer = crcd("compare", "digits", *QUICK, *methods, "--seeds", "1", "--out", tmp_path / "out")

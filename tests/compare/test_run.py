@@ -73,6 +73,16 @@ def test_all_cells_are_measured_once_under_one_teacher(compare, setup, tmp_path)
     assert len({entry.pair for entry in again.entries()}) == 2
 
 
+def test_two_setups_may_share_cells(compare, setup):
+    one, other = setup("ce", "kd"), replace(setup("ce"), label="another")
+    comparison, notes = compare(one, other, seeds=(0,))
+    assert notes.titles == ["resnet8", "ce kd"]
+    assert [(entry.setup, entry.method) for entry in comparison.entries()] == [
+        *((one.label, name) for name in ("ce", "kd")),
+        ("another", "ce"),
+    ]
+
+
 def test_a_cell_is_what_distill_gives_with_its_settings(compare, setup, tmp_path):
     columns = setup("ce", "kd"), setup("kd", kd=replace(DistillConfig().kd, weight=2.0))
     comparison, _ = compare(*columns, seeds=(1,))

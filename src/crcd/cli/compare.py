@@ -18,8 +18,9 @@ from crcd.compare.run import Comparison
 from crcd.compare.table import columns, tables
 from crcd.errors import CrcdError
 from crcd.methods import method_parts
-from crcd.recipes import with_recipe
+from crcd.recipes import FILES, with_recipe
 from crcd.train.config import DistillConfig
+from crcd.train.config_file import read_yaml
 from crcd.train.files import write_text
 from crcd.train.options import require
 from crcd.train.stop import RunStopped
@@ -48,7 +49,8 @@ class CompareConfig(CompareOptions, DistillConfig):
     """Compare methods over seeds and pairs of networks: crcd compare RECIPE... [options].
 
     Each recipe is a column; options change all of them. What the ledger has is not trained again, and an interrupted
-    comparison goes on where it was. Without a recipe, the tables of a whole --ledger are drawn.
+    comparison goes on where it was. A YAML file with a list of such lines as its queue stands for all of them, one
+    after the other. Without a recipe, the tables of a whole --ledger are drawn.
     """
 
     def __post_init__(self) -> None:
@@ -59,48 +61,76 @@ class CompareConfig(CompareOptions, DistillConfig):
 def run(words: Sequence[str]) -> None:
     """Measure what is missing, then show the tables and write them beside the ledger."""
     console = make_console()
-    config, comparison = plan(words)
-    if comparison is None:
+    config, comparisons = plan(words)
+    if not comparisons:
         assert config.ledger is not None
         _show(Ledger(config.ledger).entries, config, console, config.out)
         return
     stopped: RunStopped | None = None
     if not config.draw:
         try:
-            comparison.run(make_reporter(console))
+            for comparison in comparisons:
+                comparison.run(make_reporter(console))
         except RunStopped as stop:
             stopped = stop
-    entries = comparison.entries()
+    entries = [entry for comparison in comparisons for entry in comparison.entries()]
     if entries:
-        _show(entries, config, console, comparison.folder)
+        _show(entries, config, console, comparisons[0].folder)
     if stopped is not None:
         reason = str(stopped).split("; continue")[0]
         command = shlex.join(["crcd", "compare", *words])
         raise RunStopped(f"{reason}; continue with the same command: {command}", stopped.status)
-    _complain_of_missing(comparison, entries)
+    _complain_of_missing(comparisons, entries)
 
 
-def plan(words: Sequence[str]) -> tuple[CompareConfig, Comparison | None]:
-    """Settings of the first recipe, and the comparison that the words ask for; None without a recipe.
+def plan(words: Sequence[str]) -> tuple[CompareConfig, list[Comparison]]:
+    """Settings of the first recipe, and the comparisons that the words ask for.
+
+    Args:
+        words: recipes, then options; or a YAML file whose ``queue`` is a list of such words, then options for all of
+            them; or no recipe but ``--ledger``, which asks for no comparison.
 
     Raises:
         CrcdError: a mistake in the words, or neither a recipe nor an existing ledger is named.
     """
     recipes = list(takewhile(lambda word: not word.startswith("-"), words))
     flags = words[len(recipes) :]
-    configs = [_read(recipe, flags) for recipe in recipes] or [_read(None, flags)]
-    config = configs[0]
     if not recipes:
+        config = _read(None, flags)
         if config.ledger is None:
             raise CrcdError("crcd compare needs a recipe (see crcd list recipes), or --ledger to draw all of a ledger")
         if not config.ledger.is_file():
             raise CrcdError(f"--ledger {config.ledger}: there is no such file; name a recipe to begin one")
-        return config, None
-    setups = [Setup.of(_distill(own), recipe) for own, recipe in zip(configs, recipes, strict=True)]
-    folder = config.out or Path("runs") / "+".join(["compare", *(setup.slug for setup in setups)])[:120]
+        return config, []
+    lines = _queue(recipes)
+    asked = [_read_line([*line, *flags]) for line in lines or [recipes]]
+    config = asked[0][0][0]
+    named = Path(recipes[0]).stem if lines else "+".join(setup.slug for setup in asked[0][1])
+    folder = config.out or Path("runs") / f"compare-{named}"[:120]
     ledger = Ledger(config.ledger or folder / "ledger.jsonl")
-    seeds = range(config.seed, config.seed + config.seeds)
-    return config, Comparison(setups, seeds, ledger, folder, config.budget)
+    comparisons = []
+    for configs, setups in asked:
+        seeds = range(configs[0].seed, configs[0].seed + configs[0].seeds)
+        comparisons.append(Comparison(setups, seeds, ledger, folder, config.budget))
+    return config, comparisons
+
+
+def _queue(recipes: Sequence[str]) -> list[list[str]]:
+    """Lines of a queue, as words; none where the only recipe is no queue."""
+    if len(recipes) > 1 or not recipes[0].endswith(FILES) or "queue" not in (content := read_yaml(Path(recipes[0]))):
+        return []
+    lines = content["queue"]
+    if not (isinstance(lines, list) and lines and all(isinstance(line, str) for line in lines)):
+        raise CrcdError(f"{recipes[0]}: 'queue' is a list of what follows crcd compare, such as digits --seeds 3")
+    return [shlex.split(line) for line in lines]
+
+
+def _read_line(words: Sequence[str]) -> tuple[list[CompareConfig], list[Setup]]:
+    recipes = list(takewhile(lambda word: not word.startswith("-"), words))
+    configs = [_read(recipe, words[len(recipes) :]) for recipe in recipes]
+    if not configs:
+        raise CrcdError(f"a line of a queue begins with a recipe, not with {words[0]}")
+    return configs, [Setup.of(_distill(own), recipe) for own, recipe in zip(configs, recipes, strict=True)]
 
 
 def _read(recipe: str | None, flags: Sequence[str]) -> CompareConfig:
@@ -131,14 +161,14 @@ def _show(entries: Sequence[Entry], config: CompareConfig, console: Console, fol
     console.print(f"the tables are in {folder}/table.md, .tex and .csv", soft_wrap=True)
 
 
-def _complain_of_missing(comparison: Comparison, entries: Sequence[Entry]) -> None:
+def _complain_of_missing(comparisons: Sequence[Comparison], entries: Sequence[Entry]) -> None:
     """Raises ``CrcdError`` if cells have no number."""
-    missing = len(comparison.cells()) - len(entries)
-    if comparison.failures:
-        reasons = dict.fromkeys(f"{f.method}, {f.setup}: {f.reason}" for f in comparison.failures)
-        raise CrcdError(f"{missing} of {len(comparison.cells())} cells failed ({'; '.join(reasons)})")
+    count = sum(len(comparison.cells()) for comparison in comparisons)
+    missing = count - len(entries)
+    failures = [failure for comparison in comparisons for failure in comparison.failures]
+    if failures:
+        reasons = dict.fromkeys(f"{f.method}, {f.setup}: {f.reason}" for f in failures)
+        raise CrcdError(f"{missing} of {count} cells failed ({'; '.join(reasons)})")
     if missing:
-        raise CrcdError(
-            f"{missing} of {len(comparison.cells())} cells are not in {comparison.ledger.path}: leave out --draw to "
-            "measure them"
-        )
+        where = comparisons[0].ledger.path
+        raise CrcdError(f"{missing} of {count} cells are not in {where}: leave out --draw to measure them")

@@ -34,9 +34,9 @@ class ProbeConfig(ProbeOptions):
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Folders of ended crcd distill or crcd train runs."""
     data: str = "digits"
-    """Data set: a name of `crcd list data`, or `folder` for train/CLASS/* and val/CLASS/* under --data-dir."""
+    """Data set: the folder that holds it, a name of `crcd list data`, or hf/NAME of the hub."""
     data_dir: Path | None = None
-    """Where the data set lies; digits need none."""
+    """Where a data set lies that is named; digits and hf/NAME need none."""
     download: bool = False
     """Download the data set into --data-dir if it is absent."""
     skip_corrupt: bool = False

@@ -80,21 +80,21 @@ class Comparison:
         self.failures: list[Failure] = []
         self._given: dict[Setup, str] = {}
 
-    def cells(self) -> dict[Cell, tuple[Setup, str]]:
-        """Every cell, with its setup and the name of its method."""
-        return {
-            Cell.of(replace(setup.config, seed=seed), method, self._digest(setup)): (setup, method)
+    def cells(self) -> list[tuple[Cell, Setup, str]]:
+        """Every cell, with its setup and the name of its method; setups may share cells."""
+        return [
+            (Cell.of(replace(setup.config, seed=seed), method, self._digest(setup)), setup, method)
             for seed in self.seeds
             for setup in self.setups
             for method in setup.methods
-        }
+        ]
 
     def entries(self) -> list[Entry]:
         """What the ledger has of the cells, told in the words of this comparison."""
         measured = self.ledger.measured()
         return [
             replace(measured[cell], setup=setup.label, method=method)
-            for cell, (setup, method) in self.cells().items()
+            for cell, setup, method in self.cells()
             if cell in measured
         ]
 

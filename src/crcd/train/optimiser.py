@@ -34,7 +34,8 @@ class Optimiser:
         settings: dict[str, Any] = {"lr": self.rates[0], "weight_decay": options.weight_decay, "fused": True}
         self.optimizer: Optimizer
         if options.optimizer == "adamw":
-            self.optimizer = AdamW(groups, betas=(options.momentum, options.beta2), **settings)
+            betas, on_gpu = (options.momentum, options.beta2), device.type == "cuda"
+            self.optimizer = AdamW(groups, betas=betas, capturable=on_gpu, **settings)
         else:
             self.optimizer = SGD(groups, momentum=options.momentum, nesterov=options.nesterov, **settings)
             if options.momentum > 0:  # of all alike: a parameter may get its first gradient later than the others

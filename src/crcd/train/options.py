@@ -14,9 +14,9 @@ class DataOptions:
     """Images and how they are fed."""
 
     data: str = "digits"
-    """Data set: name of `crcd list data` (`folder`: train/CLASS/*, val/CLASS/* of --data-dir) or hf/NAME of the hub."""
+    """Data set: the folder that holds it, a name of `crcd list data`, or hf/NAME of the hub."""
     data_dir: Path | None = None
-    """Where the data set lies; digits and hf/NAME need none."""
+    """Where a data set lies that is named; digits and hf/NAME need none."""
     download: bool = False
     """Download the data set into --data-dir if it is absent."""
     image_size: int | None = None
