@@ -129,7 +129,7 @@ def test_every_way_to_train_goes_on_to_the_same_bits(quick, tmp_path, steps):
     config = quick(
         methods=("kd", "fsp"), fsp=FSPConfig(1), optimizer="adamw", lr=1e-3, layer_decay=0.8, decay_norms=False,
         clip_norm=1.0, label_smoothing=0.1, ema=0.9, micro_batch=10, freeze=("body.stem",),
-        crop="random-resized", policy="randaugment",
+        crop="random-resized", policy="randaugment", mixup=0.2, cutmix=1.0,
     )  # fmt: skip
     whole = distill(replace(config, out=tmp_path / "whole"))
     cut = replace(config, out=tmp_path / "cut", checkpoint_seconds=1e-9)

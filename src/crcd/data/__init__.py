@@ -5,6 +5,7 @@ from crcd.data.batch import Batch
 from crcd.data.dataset import DataSet, Images, TensorImages, check_labels, split, subset
 from crcd.data.encoded import EncodedImages, FolderImages
 from crcd.data.loader import Inputs, Loader
+from crcd.data.mix import Mix
 from crcd.data.picture import PictureAugment
 from crcd.data.registry import dataset_names, default_recipe, load_dataset
 from crcd.data.resized_crop import ResizedCropFlip
@@ -18,6 +19,7 @@ __all__ = [
     "Images",
     "Inputs",
     "Loader",
+    "Mix",
     "PictureAugment",
     "ResizedCropFlip",
     "TensorImages",

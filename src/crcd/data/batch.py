@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from crcd.relation.mixture import Mixture
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -14,9 +16,11 @@ class Batch:
         target: class numbers, int64, [B].
         index: each sample's number within its training set, 0 to N - 1, int64, [B].
         pool_view: which augmentation of a fixed pool each image shows, int64, [B]; None where there is no pool.
+        mixture: what each image is mixed of, where ``target`` and ``index`` are its own; None where none is mixed.
     """
 
     image: Tensor
     target: Tensor
     index: Tensor
     pool_view: Tensor | None = None
+    mixture: Mixture | None = None

@@ -15,6 +15,7 @@ from crcd.data.batch import Batch
 from crcd.data.dataset import Images, TensorImages
 from crcd.data.decoder import Decoder, Wanted
 from crcd.data.encoded import EncodedImages
+from crcd.data.mix import Mix
 from crcd.data.picture import PictureAugment
 from crcd.data.resized_crop import ResizedCropFlip
 from crcd.errors import CrcdError
@@ -31,12 +32,14 @@ class Inputs(NamedTuple):
         pixels_BCHW: decoded files; None where the images lie in memory, to be gathered by number.
         parameters_BP: of the augmentation; None without one.
         pool_view_B: which of the pool's augmentations each sample shows; None without a pool.
+        mix_B5: how it is mixed; None for not at all.
     """
 
     index_B: Tensor
     pixels_BCHW: Tensor | None
     parameters_BP: Tensor | None
     pool_view_B: Tensor | None
+    mix_B5: Tensor | None
 
     def clone(self) -> "Inputs":
         """The same in memory of its own."""
@@ -52,13 +55,14 @@ class Inputs(NamedTuple):
 class _Order(NamedTuple):
     """The images of an epoch, position by position, on the host: sample numbers, and what is done to each image.
 
-    Parameters of the augmentation, number of its view in the pool, and seed of what is done to the picture; None for
-    nothing of the kind.
+    Parameters of the augmentation, number of its view in the pool, how it is mixed, and seed of what is done to the
+    picture; None for nothing of the kind.
     """
 
     index_N: Tensor
     parameters_NP: Tensor | None
     pool_view_N: Tensor | None
+    mix_N5: Tensor | None
     seed_N: Tensor | None
 
 
@@ -73,6 +77,7 @@ class Loader:
         batch_size: B.
         augment: what is done to batches of training images on the device; None for nothing.
         picture: what is done before to each training picture by itself, on the host; None for nothing.
+        mix: how training images of a batch are mixed at last; None for not at all.
         mean: of each channel, for pixels scaled to [0, 1].
         std: likewise.
         device: where the batches are made.
@@ -93,6 +98,7 @@ class Loader:
         *,
         augment: CropFlip | ResizedCropFlip | None,
         picture: PictureAugment | None = None,
+        mix: Mix | None = None,
         mean: tuple[float, ...],
         std: tuple[float, ...],
         device: torch.device,
@@ -106,7 +112,7 @@ class Loader:
         if train and batch_size > len(images):
             raise CrcdError(f"batch size {batch_size} is more than the {len(images)} training images: make it smaller")
         self.batch_size, self.device, self.seed, self.train = batch_size, device, seed, train
-        self.augment, self.picture = (augment, picture) if train else (None, None)
+        self.augment, self.picture, self.mix = (augment, picture, mix) if train else (None, None, None)
         self.images, self.labels_N = images, images.labels.to(device)
         self.decoder: Decoder | None = None
         if isinstance(images, EncodedImages) or self.picture is not None:
@@ -151,7 +157,8 @@ class Loader:
             seed_N = self.pool_seed_RN[pool_view_N, torch.arange(n)]
         elif self.picture is not None:
             seed_N = self.picture.draw(n, generator)
-        by_sample = (parameters_NP, pool_view_N, seed_N)
+        mix_N5 = None if self.mix is None else self.mix.draw(n, generator)
+        by_sample = (parameters_NP, pool_view_N, mix_N5, seed_N)
         order = _Order(index_N, *(None if drawn is None else drawn[index_N] for drawn in by_sample))
         return self._split(order, slice(start_step, len(self)))
 
@@ -159,7 +166,8 @@ class Loader:
         """All training images in order, each in one and the same view of the pool; the last batch may be smaller."""
         n = len(self.images)
         seed_N = None if self.pool_seed_RN is None else self.pool_seed_RN[view]
-        return self._split(_Order(torch.arange(n), None, torch.full((n,), view), seed_N), slice(start_step, None))
+        order = _Order(torch.arange(n), None, torch.full((n,), view), None, seed_N)
+        return self._split(order, slice(start_step, None))
 
     def pool_identity(self) -> dict[str, str]:
         """What a view of the pool shows, in words and hashes, the same for every R and seed."""
@@ -182,25 +190,27 @@ class Loader:
         if self.decoder is not None:
             numbers_B = order.index_N.split(self.batch_size)[steps]
             decoded = self.decoder([Wanted(*each) for each in zip(numbers_B, batches(order.seed_N), strict=False)])
-        on_device = (None if tensor is None else self._to_device(tensor) for tensor in order[:3])
-        for index_B, parameters_BP, pool_view_B in zip(*map(batches, on_device), strict=False):
+        on_device = (None if tensor is None else self._to_device(tensor) for tensor in order[:4])
+        for index_B, parameters_BP, pool_view_B, mix_B5 in zip(*map(batches, on_device), strict=False):
             if self.pool_RNP is not None:
                 parameters_BP = self.pool_RNP[pool_view_B, index_B]
             pixels_BCHW = next(decoded)
             if pixels_BCHW is not None:
                 pixels_BCHW = pixels_BCHW.to(self.device, non_blocking=True)
-            yield Inputs(index_B, pixels_BCHW, parameters_BP, pool_view_B)
+            yield Inputs(index_B, pixels_BCHW, parameters_BP, pool_view_B, mix_B5)
 
     def batch(self, inputs: Inputs) -> Batch:
         """One batch. All of it happens on the device, without waiting for it."""
-        index_B, image_BCHW, parameters_BP, pool_view_B = inputs
+        index_B, image_BCHW, parameters_BP, pool_view_B, mix_B5 = inputs
         if image_BCHW is None:
             image_BCHW = self.images.fetch(index_B)
         if self.augment is not None and parameters_BP is not None:
             image_BCHW = self.augment.apply(image_BCHW, parameters_BP)
-        image = torch.addcmul(-self.shift_C11, image_BCHW.float(), self.scale_C11)
+        image, mixture = torch.addcmul(-self.shift_C11, image_BCHW.float(), self.scale_C11), None
+        if self.mix is not None and mix_B5 is not None:
+            image, mixture = self.mix.apply(image, mix_B5)
         image = image.contiguous(memory_format=torch.channels_last)
-        return Batch(image, self.labels_N[index_B], index_B, pool_view_B)
+        return Batch(image, self.labels_N[index_B], index_B, pool_view_B, mixture)
 
     def _to_device(self, drawn: Tensor) -> Tensor:
         """A copy on the device that the host does not wait for."""

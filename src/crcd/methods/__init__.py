@@ -100,6 +100,11 @@ def uses_preactivations(name: str) -> bool:
     return any(METHODS[part][0].uses_preactivations for part in method_parts(name))
 
 
+def needs_one_class(name: str) -> bool:
+    """Whether a learner of this name needs the one class of each image."""
+    return any(METHODS[part][0].one_class for part in method_parts(name))
+
+
 def build_method(settings: Mapping[str, Any], student: View, teacher: View, labels_N: Tensor) -> Method | None:
     """The method, or the sum of methods, that settings are given for; None without any.
 

@@ -24,7 +24,9 @@ class Elements(NamedTuple):
         teacher_BD: t.
         target_B: classes.
         index_B: sample numbers; None where the data has none.
-        usable_B: False where an element has no direction (a vanished gradient); it is neither kept nor a negative.
+        usable_B: False where an element has no direction (a vanished gradient) or is of a mixed image; it is neither
+            kept nor a negative.
+        partner_B: place in the batch of the other sample that an image is mixed of; None where none is.
     """
 
     student_BD: Tensor
@@ -32,6 +34,12 @@ class Elements(NamedTuple):
     target_B: Tensor
     index_B: Tensor | None
     usable_B: Tensor
+    partner_B: Tensor | None = None
+
+    def own(self, name_B: Tensor, name_K: Tensor) -> Tensor:
+        """True where a row's name, of [K] or [B, K], is that of the sample or of its partner, [B, K]."""
+        own_BK = name_K == name_B[:, None]
+        return own_BK if self.partner_B is None else own_BK | (name_K == name_B[self.partner_B][:, None])
 
 
 class Drawn(NamedTuple):
@@ -63,7 +71,7 @@ class Bank(NegativeSource):
         labels_N: class of every sample.
         dim: D.
         count: K.
-        exact: True leaves out the sample's own class, False only the sample itself.
+        exact: True leaves out the sample's own class, False only the sample itself; of a mixed image, both of its own.
         shared: True draws K rows for the whole batch and masks what a sample must not use (3 to 6 times cheaper);
             False draws K rows for each sample from those that it may use.
         momentum: of the rows.
@@ -102,7 +110,7 @@ class Bank(NegativeSource):
         n = len(self.labels_N)
         if self.shared:
             row_K = self.draw_rows(self.count)
-            excluded_BK = self.labels_N[row_K] == batch.target_B[:, None] if self.exact else row_K == index_B[:, None]
+            excluded_BK = batch.own(batch.target_B, self.labels_N[row_K]) if self.exact else batch.own(index_B, row_K)
             return Drawn(
                 Negatives(self.student_ND[row_K], None, excluded_BK, row_K),
                 Negatives(self.teacher_ND[row_K], None, excluded_BK, row_K),
@@ -115,9 +123,13 @@ class Bank(NegativeSource):
         else:
             row_BK = _strata(torch.full_like(index_B, n - 1)[:, None], self.count)
             row_BK += row_BK >= index_B[:, None]
+        partners_BK = None  # the sample's own are not drawn
+        if batch.partner_B is not None:
+            partners_BK = batch.own(batch.target_B, self.labels_N[row_BK]) if self.exact else batch.own(index_B, row_BK)
         sample_N = torch.arange(n, device=row_BK.device)
         return Drawn(
-            Negatives(self.student_ND, row_BK, None, sample_N), Negatives(self.teacher_ND, row_BK, None, sample_N)
+            Negatives(self.student_ND, row_BK, partners_BK, sample_N),
+            Negatives(self.teacher_ND, row_BK, partners_BK, sample_N),
         )
 
     def rows(self, index: Tensor) -> tuple[Tensor, Tensor]:
@@ -178,12 +190,12 @@ class Queue(NegativeSource):
     def draw(self, batch: Elements) -> Drawn:
         if self.exact or batch.index_B is None:
             excluded_BK = (
-                self.target_K == batch.target_B[:, None]
+                batch.own(batch.target_B, self.target_K)
                 if self.exact
                 else torch.zeros(len(batch.target_B), self.count, dtype=torch.bool, device=self.target_K.device)
             )
         else:
-            excluded_BK = self.sample_K == batch.index_B[:, None]
+            excluded_BK = batch.own(batch.index_B, self.sample_K)
         excluded_BK = excluded_BK | (self.target_K < 0)
         return Drawn(
             Negatives(self.student_KD.clone(), None, excluded_BK, self.sample_K.clone()),
@@ -215,7 +227,7 @@ class InBatch(NegativeSource):
     def draw(self, batch: Elements) -> Drawn:
         place_B = torch.arange(len(batch.target_B), device=batch.target_B.device)
         name_B = batch.target_B if self.exact else place_B
-        excluded_BB = (name_B == name_B[:, None]) | ~batch.usable_B
+        excluded_BB = batch.own(name_B, name_B) | ~batch.usable_B
         sample_B = place_B if batch.index_B is None else batch.index_B
         return Drawn(
             Negatives(batch.student_BD, None, excluded_BB, sample_B),

@@ -12,6 +12,7 @@ from crcd.relation.bank import Bank, Elements, InBatch, NegativeSource, Queue
 from crcd.relation.config import RelationConfig
 from crcd.relation.contrast import Contrast, relation_contrast
 from crcd.relation.gradient import gradient_element
+from crcd.relation.mixture import Mixture
 from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import NCE, InfoNCE, Objective
 from crcd.relation.relations import DifferenceNetwork, Embedding, MLPNetwork
@@ -115,10 +116,20 @@ class _Element(nn.Module):
         self.student_term, self.mirrored_term = _Direction(config, num_samples), _Direction(config, num_samples)
 
     def forward(
-        self, student_BE: Tensor, teacher_BE: Tensor, weight_B: Tensor, target_B: Tensor, index_B: Tensor | None
+        self,
+        student_BE: Tensor,
+        teacher_BE: Tensor,
+        weight_B: Tensor,
+        target_B: Tensor,
+        index_B: Tensor | None,
+        mixture: Mixture | None,
     ) -> Contrast:
         s_BD, t_BD = self.student_head(student_BE), self.teacher_head(teacher_BE)
         batch = Elements(s_BD.detach(), t_BD.detach(), target_B, index_B, weight_B > 0)
+        if mixture is not None:
+            batch = batch._replace(usable_B=batch.usable_B & ~mixture.is_mixed, partner_B=mixture.partner_B)
+            if self.config.positive_source == "bank":
+                weight_B = weight_B * ~mixture.is_mixed
         drawn = self.source.draw(batch)
         sample_B = torch.arange(len(target_B), device=target_B.device) if index_B is None else index_B
 
@@ -167,6 +178,11 @@ class CRCDLoss(nn.Module):
     mirrored term that trains the teacher's embedding head. Train its parameters with the student's; keep its
     ``state_dict`` (heads and banks) in checkpoints.
 
+    An image mixed of two samples, as student and teacher both see it, is a query, a positive and an anchor as any
+    other; its label in the gradient element is soft. It is no negative, and no bank or queue remembers it, since its
+    element is not that of one sample; among its negatives is neither of its classes (``relax``: of its samples). With
+    positives from the bank, which has none of it, it weighs nothing.
+
     Args:
         student_dim: D_s, width of the student's penultimate feature.
         teacher_dim: D_t, width of the teacher's.
@@ -196,7 +212,14 @@ class CRCDLoss(nn.Module):
                 self.config, student_dim, teacher_dim, labels, bias=self.config.gradient_head == "affine"
             )
 
-    def forward(self, student: View, teacher: View, target: Tensor, index: Tensor | None = None) -> CRCDTerms:
+    def forward(
+        self,
+        student: View,
+        teacher: View,
+        target: Tensor,
+        index: Tensor | None = None,
+        mixture: Mixture | None = None,
+    ) -> CRCDTerms:
         """Relation losses of one batch.
 
         Args:
@@ -204,21 +227,23 @@ class CRCDLoss(nn.Module):
             teacher: the teacher's view of the same images; a constant.
             target: classes, [B].
             index: sample numbers, [B]; a bank needs them.
+            mixture: of which samples of the batch each image is mixed; None where none is.
         """
         loss = student.feature.new_zeros((), dtype=torch.float32)
         feature = gradient = None
         if self.feature is not None:
             weight_B = torch.ones_like(target, dtype=torch.float32)
-            feature = self.feature(student.feature, teacher.feature.detach(), weight_B, target, index)
+            feature = self.feature(student.feature, teacher.feature.detach(), weight_B, target, index, mixture)
             loss = loss + self.config.feature_weight * feature.loss
         if self.gradient is not None:
-            g_s = gradient_element(student, target)
-            g_t = gradient_element(teacher, target).detach()
+            label = target if mixture is None else mixture.soft_labels(target, student.logits.shape[1])
+            g_s = gradient_element(student, label)
+            g_t = gradient_element(teacher, label).detach()
             lengths = torch.minimum(g_s.detach().norm(dim=1), g_t.norm(dim=1))
             weight_B = (lengths >= self.config.min_gradient).float()
             if self.config.gradient_head == "affine":
                 g_s, g_t = g_s / len(target), g_t / len(target)
-            gradient = self.gradient(g_s, g_t, weight_B, target, index)
+            gradient = self.gradient(g_s, g_t, weight_B, target, index, mixture)
             loss = loss + self.config.gradient_weight * gradient.loss
         return CRCDTerms(
             loss,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from crcd.errors import CrcdError
-from crcd.methods import method_parts, uses_maps
+from crcd.methods import method_parts, needs_one_class, uses_maps
 from crcd.methods.ab import ABConfig
 from crcd.methods.at import ATConfig
 from crcd.methods.catkd import CATKDConfig
@@ -142,10 +142,18 @@ class DistillConfig(TeachingOptions, TrainOptions):
                 f"method '{learner}' needs the teacher's feature maps, which its cache does not hold: leave out "
                 "--teacher-views, or that method"
             )
-        advice = (
-            "each image has one view without crop, flip and policy: give 1, or set --crop-padding, --flip or --policy"
-        )
+        if self.mixed:
+            self._check_mixed()
+        advice = "without crop, flip and policy an image has one view: give 1, or set --crop, --flip or --policy"
         require(self.teacher_views in (None, 1) or self.augmented, "teacher-views", self.teacher_views, advice)
+
+    def _check_mixed(self) -> None:
+        if self.teacher_views is not None:
+            raise CrcdError("--teacher-views has no answers for mixed images: leave it out, or --mixup and --cutmix")
+        if learner := next(filter(needs_one_class, self.methods), ""):
+            raise CrcdError(f"method '{learner}' needs the one class of each image: leave it out, or mixup and cutmix")
+        if self.mix_prob == 1 and any("crcd" in method_parts(learner) for learner in self.methods):
+            raise CrcdError("--mix-prob is 1: without images that are not mixed crcd has no negatives, give less")
 
     def method_settings(self, learner: str) -> dict[str, Any]:
         """Settings of each method of a learner: the run's, but for what its name changes after @.

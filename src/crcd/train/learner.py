@@ -100,7 +100,10 @@ class Learner:
 
     def _loss(self, batch: Batch, teacher: Callable[[], View] | None) -> tuple[Tensor, dict[str, Tensor]]:
         student = self.read(batch.image)
-        ce = cross_entropy(student.logits, batch.target, label_smoothing=self.label_smoothing)
+        label = batch.target
+        if batch.mixture is not None:
+            label = batch.mixture.soft_labels(label, student.logits.shape[1])
+        ce = cross_entropy(student.logits, label, label_smoothing=self.label_smoothing)
         if self.method is None or not self.guided or teacher is None:
             return ce, {"loss": ce.detach(), "ce": ce.detach()}
         terms = self.method(student, teacher(), batch)

@@ -11,6 +11,7 @@ from crcd.data import (
     EncodedImages,
     Images,
     Loader,
+    Mix,
     PictureAugment,
     ResizedCropFlip,
     load_dataset,
@@ -70,7 +71,8 @@ class Material:
         if of_file or self.options.policy != "none":
             crop_scale = self.options.crop_scale if of_file else None
             picture = PictureAugment(crop_scale, self.options.policy, *self.options.rand_augment)
-        return self._loader(images, train=True, augment=augment, picture=picture, pool=pool)
+        mix = Mix(self.options.mixup, self.options.cutmix, self.options.mix_prob) if self.options.mixed else None
+        return self._loader(images, train=True, augment=augment, picture=picture, mix=mix, pool=pool)
 
     def score_loader(self) -> Loader:
         """The scored images in order."""
@@ -83,6 +85,7 @@ class Material:
         train: bool,
         augment: CropFlip | ResizedCropFlip | None = None,
         picture: PictureAugment | None = None,
+        mix: Mix | None = None,
         pool: int | None = None,
     ) -> Loader:
         return Loader(
@@ -90,6 +93,7 @@ class Material:
             self.options.batch_size,
             augment=augment,
             picture=picture,
+            mix=mix,
             mean=self.data.mean,
             std=self.data.std,
             device=self.device,

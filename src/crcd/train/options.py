@@ -41,6 +41,14 @@ class DataOptions:
     before crops of images kept in memory and padded crops, after random-resized crops of pictures in their files."""
     rand_augment: tuple[int, int] = (2, 9)
     """Operations that randaugment does to an image, and their magnitude, 0 to 30."""
+    mixup: float = 0.0
+    """Alpha of mixup (usual: 0.2): a mixed image is lambda of its own and 1 - lambda of another image of the batch for
+    lambda from Beta(alpha, alpha), and its label, also that of its feature gradient, is so mixed. Student and teacher
+    see the same; no bank remembers it, and it is no negative. 0 for none."""
+    cutmix: float = 0.0
+    """Alpha of cutmix (usual: 1): likewise, with a box cut out of the other image. 0 for none."""
+    mix_prob: float = 0.5
+    """Probability that an image is mixed, if --mixup or --cutmix is given; the rest renews banks and queues."""
     workers: int = 0
     """Processes that decode images of a folder too big for memory, or apply --policy."""
 
@@ -54,13 +62,21 @@ class DataOptions:
         operations, magnitude = self.rand_augment
         good = operations >= 1 and 0 <= magnitude <= 30
         require(good, "rand-augment", self.rand_augment, "give 1 operation or more, and a magnitude from 0 to 30")
+        for flag, alpha in (("mixup", self.mixup), ("cutmix", self.cutmix)):
+            require(alpha >= 0, flag, alpha, "give 0 or more")
+        require(0 < self.mix_prob <= 1, "mix-prob", self.mix_prob, "give a probability above 0, up to 1")
         require(self.workers >= 0, "workers", self.workers, "give 0 or more")
 
     @property
     def augmented(self) -> bool:
-        """Whether training images are cropped, mirrored or distorted."""
+        """Whether each training image by itself is cropped, mirrored or distorted."""
         cropped = self.crop == "random-resized" or self.crop_padding > 0
         return cropped or self.flip or self.policy != "none"
+
+    @property
+    def mixed(self) -> bool:
+        """Whether training images are mixed with one another."""
+        return self.mixup > 0 or self.cutmix > 0
 
 
 @dataclass(frozen=True, kw_only=True)
