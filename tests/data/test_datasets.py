@@ -128,7 +128,7 @@ def test_faulty_folders(tmp_path):
         load_dataset("folder", tmp_path / "a")
     root = make_folder(tmp_path / "b")
     (root / "train/empty").mkdir()
-    with pytest.raises(CrcdError, match=r"empty.*each class needs a folder with images"):
+    with pytest.raises(CrcdError, match=r"empty.*each class needs images"):
         load_dataset("folder", root)
     (root / "train/empty").rmdir()
     (root / "val/light").rename(root / "val/bright")

@@ -20,8 +20,8 @@ class Part:
     """Which files are the images of one part of a data set, and of which classes.
 
     Attributes:
-        where: its folder.
-        classes: names of the class folders, in the order of their numbers.
+        where: its folder, or the list that names them.
+        classes: names of the classes, in the order of their numbers.
         samples: path and class number of each image.
     """
 
@@ -79,7 +79,7 @@ def faults(parts: tuple[Part, Part]) -> list[str]:
         full = {label for _, label in part.samples}
         empty = [name for number, name in enumerate(part.classes) if number not in full]
         if empty:
-            found.append(f"{part.where}: no image of {few(empty)}: each class needs a folder with images")
+            found.append(f"{part.where}: no image of {few(empty)}: each class needs images")
     if set(train.classes) != set(test.classes):
         differ = sorted(set(train.classes) ^ set(test.classes))
         found.append(
