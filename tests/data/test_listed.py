@@ -105,6 +105,20 @@ def test_lists_that_are_not_there(tmp_path):
         load_dataset("list", tmp_path)
 
 
+def test_training_images_without_a_label(tmp_path):
+    make_list(
+        tmp_path,
+        "path,label\nimages/a.jpg,x\nimages/b.jpg,\nimages/c.jpg,y\n",
+        "path,label\nimages/d.jpg,y\nimages/e.jpg,x\n",
+    )
+    data = load_dataset("list", tmp_path)
+    assert data.class_names == ("x", "y")
+    assert data.train.labels.tolist() == [0, -1, 1]
+    report = check("list", tmp_path)
+    assert not report.faults
+    assert report.lines[0] == "train.csv: 2 images of 2 classes, 1 each, and 1 unlabelled"
+
+
 def test_what_check_tells(tmp_path):
     report = check("list", make_list(tmp_path))
     assert not report.faults

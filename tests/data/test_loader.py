@@ -105,6 +105,14 @@ def test_other_seed_or_epoch_other_batches(seed, epoch):
     assert not torch.equal(a.index, b.index)
 
 
+def test_batches_tell_which_images_are_labelled():
+    source = TensorImages(images().image_NCHW, torch.arange(23) % 4 - 1)
+    for batch in loader(source=source).epoch(0):
+        assert torch.equal(batch.labelled, batch.target >= 0)
+        assert torch.equal(batch.target, batch.index % 4 - 1)
+    assert next(loader().epoch(0)).labelled is None
+
+
 def files(tmp_path: Path, n: int = 9) -> FolderImages:
     pixels = np.random.default_rng(0).integers(256, size=(n, 8, 8, 3), dtype=np.uint8)
     for i in range(n):

@@ -30,11 +30,11 @@ CLASSES = 5
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
-def build(kind, device=CPU, objective="infonce", source="bank", relation="difference", mix=None):
+def build(kind, device=CPU, objective="infonce", source="bank", relation="difference", mix=None, unlabelled=False):
     """A step of three learners (ce, kd, crcd) under one teacher, and its loader; the same whenever it is built."""
     g = torch.Generator().manual_seed(0)
     pixels = torch.randint(256, (96, 1, 8, 8), generator=g, dtype=torch.uint8)
-    images = TensorImages(pixels, torch.arange(96) % CLASSES)
+    images = TensorImages(pixels, torch.arange(96) % (CLASSES + unlabelled) - int(unlabelled))
     loader = Loader(
         images, 12, augment=CropFlip(1), mix=mix, mean=(0.5,), std=(0.5,), device=device, seed=0, train=True
     )  # fmt: skip
@@ -84,8 +84,9 @@ class NoReads(TorchDispatchMode):
 @pytest.mark.parametrize("objective", ["infonce", "nce"])
 @pytest.mark.parametrize("source", ["bank", "queue", "batch"])
 @pytest.mark.parametrize("mix", [None, Mix(0.2, 1.0, 0.5)])
-def test_a_step_reads_no_value_from_the_device(objective, source, mix):
-    step, loader = build(Step, objective=objective, source=source, mix=mix)
+@pytest.mark.parametrize("unlabelled", [False, True])
+def test_a_step_reads_no_value_from_the_device(objective, source, mix, unlabelled):
+    step, loader = build(Step, objective=objective, source=source, mix=mix, unlabelled=unlabelled)
     inputs = list(loader.inputs(0))
     for first in inputs[:2]:  # the constant of nce is read once, when it is frozen
         step(first, 0.05, 1.0)

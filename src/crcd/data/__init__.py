@@ -2,7 +2,18 @@
 
 from crcd.data.augment import CropFlip
 from crcd.data.batch import Batch
-from crcd.data.dataset import DataSet, Images, TensorImages, check_labels, split, subset
+from crcd.data.dataset import (
+    UNLABELLED,
+    DataSet,
+    Images,
+    TensorImages,
+    check_labels,
+    known_labels,
+    labelled,
+    relabelled,
+    split,
+    subset,
+)
 from crcd.data.encoded import EncodedImages, FolderImages
 from crcd.data.loader import Inputs, Loader
 from crcd.data.mix import Mix
@@ -11,6 +22,7 @@ from crcd.data.registry import dataset_names, default_recipe, load_dataset
 from crcd.data.resized_crop import ResizedCropFlip
 
 __all__ = [
+    "UNLABELLED",
     "Batch",
     "CropFlip",
     "DataSet",
@@ -26,7 +38,10 @@ __all__ = [
     "check_labels",
     "dataset_names",
     "default_recipe",
+    "known_labels",
+    "labelled",
     "load_dataset",
+    "relabelled",
     "split",
     "subset",
 ]

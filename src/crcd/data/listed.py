@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crcd.data.dataset import DataSet
+from crcd.data.dataset import UNLABELLED, DataSet
 from crcd.data.folder import IMAGENET_STATISTICS, Part, few, from_parts
 from crcd.errors import CrcdError
 
@@ -20,7 +20,8 @@ def listed(root: Path, image_size: int | None, *, skip_corrupt: bool) -> DataSet
 
     Each row of a list has the ``path`` of an image, relative to the list's own folder, and its ``label``, a text or a
     number. Labels are classes in the order of their numbers, if all are whole numbers, else of their texts. A column
-    ``class_name``, if there is one in the training list, names them; otherwise they stand for themselves.
+    ``class_name``, if there is one in the training list, names them; otherwise they stand for themselves. A training
+    image without a label is learned from without one.
 
     Raises:
         CrcdError: a list, a column or an image is missing, a label of val is none of train, a path is in both lists, a
@@ -105,19 +106,20 @@ def _class_names(file: Path, rows: Sequence[Mapping[str, str]], labels: Sequence
     names: dict[str, str] = {}
     for place, row in enumerate(rows, start=1):
         name = row.get(NAME_COLUMN) or row["label"]
-        if names.setdefault(row["label"], name) != name:
+        if row["label"] and names.setdefault(row["label"], name) != name:
             before = names[row["label"]]
             raise CrcdError(f"{file}, row {place}: label {row['label']} is called {name}, but {before} above it")
     return [names[label] for label in labels]
 
 
 def _part(file: Path, rows: Sequence[Mapping[str, str]], labels: Sequence[str], names: Sequence[str]) -> Part:
-    number = {label: i for i, label in enumerate(labels)}
+    number = {label: i for i, label in enumerate(labels)} | ({"": UNLABELLED} if file.stem == "train" else {})
     for place, row in enumerate(rows, start=1):
-        if absent := [column for column in COLUMNS if not row[column]]:
-            raise CrcdError(f"{file}, row {place}: it has no {' and no '.join(absent)}")
+        if not row["path"]:
+            raise CrcdError(f"{file}, row {place}: it has no path")
         if row["label"] not in number:
-            raise CrcdError(f"{file}, row {place}: '{row['label']}' is the label of no training image")
+            fault = f"'{row['label']}' is the label of no training image" if row["label"] else "it has no label"
+            raise CrcdError(f"{file}, row {place}: {fault}")
     samples = [(str(file.parent / row["path"]), number[row["label"]]) for row in rows]
     if missing := [path for path, _ in samples if not Path(path).is_file()]:
         where = f"paths are relative to {file.parent}"

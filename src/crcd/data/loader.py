@@ -12,7 +12,7 @@ from torch import Tensor
 
 from crcd.data.augment import CropFlip
 from crcd.data.batch import Batch
-from crcd.data.dataset import Images, TensorImages
+from crcd.data.dataset import UNLABELLED, Images, TensorImages
 from crcd.data.decoder import Decoder, Wanted
 from crcd.data.encoded import EncodedImages
 from crcd.data.mix import Mix
@@ -114,6 +114,7 @@ class Loader:
         self.batch_size, self.device, self.seed, self.train = batch_size, device, seed, train
         self.augment, self.picture, self.mix = (augment, picture, mix) if train else (None, None, None)
         self.images, self.labels_N = images, images.labels.to(device)
+        self.all_labelled = bool((images.labels != UNLABELLED).all())
         self.decoder: Decoder | None = None
         if isinstance(images, EncodedImages) or self.picture is not None:
             self.decoder = Decoder(images, self.picture, workers, pin_memory=device.type == "cuda")
@@ -210,7 +211,12 @@ class Loader:
         if self.mix is not None and mix_B5 is not None:
             image, mixture = self.mix.apply(image, mix_B5)
         image = image.contiguous(memory_format=torch.channels_last)
-        return Batch(image, self.labels_N[index_B], index_B, pool_view_B, mixture)
+        target_B, labelled_B = self.labels_N[index_B], None
+        if not self.all_labelled:
+            labelled_B = target_B != UNLABELLED
+            if mixture is not None:
+                labelled_B = labelled_B & labelled_B[mixture.partner_B]
+        return Batch(image, target_B, index_B, pool_view_B, mixture, labelled_B)
 
     def _to_device(self, drawn: Tensor) -> Tensor:
         """A copy on the device that the host does not wait for."""

@@ -15,6 +15,9 @@ from torch.nn import functional as F
 from crcd.errors import CrcdError
 from crcd.relation.negatives import Negatives
 
+NO_ROW = -2
+"""Class of a row of a queue that holds nothing to use."""
+
 
 class Elements(NamedTuple):
     """Embedded elements of one batch, detached unit rows, and which samples they are.
@@ -22,7 +25,7 @@ class Elements(NamedTuple):
     Attributes:
         student_BD: s.
         teacher_BD: t.
-        target_B: classes.
+        target_B: classes; below 0 where one is not known.
         index_B: sample numbers; None where the data has none.
         usable_B: False where an element has no direction (a vanished gradient) or is of a mixed image; it is neither
             kept nor a negative.
@@ -36,8 +39,17 @@ class Elements(NamedTuple):
     usable_B: Tensor
     partner_B: Tensor | None = None
 
-    def own(self, name_B: Tensor, name_K: Tensor) -> Tensor:
-        """True where a row's name, of [K] or [B, K], is that of the sample or of its partner, [B, K]."""
+    def own_class(self, target_K: Tensor) -> Tensor:
+        """True where a row's class, of [K] or [B, K], is known to be that of the sample or of its partner, [B, K]."""
+        return self._own(self.target_B, target_K) & (target_K >= 0)
+
+    def own_sample(self, sample_K: Tensor) -> Tensor:
+        """True where a row, of [K] or [B, K], is known to be of the sample itself or of its partner, [B, K]."""
+        if self.index_B is None:
+            return torch.zeros(1, 1, dtype=torch.bool, device=sample_K.device).expand(len(self.target_B), len(sample_K))
+        return self._own(self.index_B, sample_K)
+
+    def _own(self, name_B: Tensor, name_K: Tensor) -> Tensor:
         own_BK = name_K == name_B[:, None]
         return own_BK if self.partner_B is None else own_BK | (name_K == name_B[self.partner_B][:, None])
 
@@ -68,28 +80,47 @@ class Bank(NegativeSource):
     the K rows are distinct but for neighbours and each row has the same chance.
 
     Args:
-        labels_N: class of every sample.
+        labels_N: class of every sample, below 0 where it is not known.
         dim: D.
         count: K.
         exact: True leaves out the sample's own class, False only the sample itself; of a mixed image, both of its own.
+            An unknown class is nobody's own: such samples are negatives of all but themselves, and have all others.
         shared: True draws K rows for the whole batch and masks what a sample must not use (3 to 6 times cheaper);
             False draws K rows for each sample from those that it may use.
         momentum: of the rows.
+        unlabelled: whether samples of unknown class are drawn; else their rows are never used.
     """
 
     labels_N: Tensor
     student_ND: Tensor
     teacher_ND: Tensor
     seen_N: Tensor
-    by_class_N: Tensor
+    drawn_M: Tensor
+    order_M: Tensor
+    place_N: Tensor
     first_C: Tensor
     size_C: Tensor
 
-    def __init__(self, labels_N: Tensor, dim: int, count: int, *, exact: bool, shared: bool, momentum: float) -> None:
+    def __init__(
+        self,
+        labels_N: Tensor,
+        dim: int,
+        count: int,
+        *,
+        exact: bool,
+        shared: bool,
+        momentum: float,
+        unlabelled: bool = True,
+    ) -> None:
         super().__init__()
         n = len(labels_N)
-        size_C = torch.bincount(labels_N)
-        available = n - (int(size_C.max()) if exact else 1)
+        drawn_M = torch.arange(n, device=labels_N.device)
+        self.all_labelled = bool((labels_N >= 0).all())
+        if not (unlabelled or self.all_labelled):
+            drawn_M = drawn_M[labels_N >= 0]
+        order_M = drawn_M[labels_N[drawn_M].argsort(stable=True)] if exact else drawn_M
+        size_C = torch.bincount(labels_N[labels_N >= 0])
+        available = len(drawn_M) - (max([1, *size_C.tolist()]) if exact else 1)
         if not 1 <= count <= available:
             raise CrcdError(
                 f"{count} negatives were asked for, but there are only {available} "
@@ -101,44 +132,53 @@ class Bank(NegativeSource):
             self.register_buffer(f"{side}_ND", F.normalize(torch.randn(n, dim), dim=1))
         self.register_buffer("seen_N", torch.zeros(n, dtype=torch.bool))
         self.register_buffer("labels_N", labels_N.clone(), persistent=False)
-        self.register_buffer("by_class_N", labels_N.argsort(stable=True), persistent=False)
-        self.register_buffer("first_C", size_C.cumsum(0) - size_C, persistent=False)
+        self.register_buffer("drawn_M", drawn_M, persistent=False)
+        self.register_buffer("order_M", order_M, persistent=False)
+        place_N = torch.full_like(labels_N, n).scatter(0, order_M, torch.arange(len(order_M), device=order_M.device))
+        self.register_buffer("place_N", place_N, persistent=False)
+        first_C = size_C.cumsum(0) - size_C + len(order_M) - size_C.sum()  # those of unknown class come first
+        self.register_buffer("first_C", first_C, persistent=False)
         self.register_buffer("size_C", size_C, persistent=False)
 
     def draw(self, batch: Elements) -> Drawn:
         index_B = self._index(batch)
-        n = len(self.labels_N)
         if self.shared:
             row_K = self.draw_rows(self.count)
-            excluded_BK = batch.own(batch.target_B, self.labels_N[row_K]) if self.exact else batch.own(index_B, row_K)
+            own_BK = self._own(batch, row_K)
             return Drawn(
-                Negatives(self.student_ND[row_K], None, excluded_BK, row_K),
-                Negatives(self.teacher_ND[row_K], None, excluded_BK, row_K),
+                Negatives(self.student_ND[row_K], None, own_BK, row_K),
+                Negatives(self.teacher_ND[row_K], None, own_BK, row_K),
             )
+        first_B = self.place_N[index_B]
+        own_B = (first_B < len(self.order_M)).long()
         if self.exact:
-            own_B1 = self.size_C[batch.target_B][:, None]
-            place_BK = _strata(n - own_B1, self.count)
-            place_BK += (place_BK >= self.first_C[batch.target_B][:, None]) * own_B1
-            row_BK = self.by_class_N[place_BK]
-        else:
-            row_BK = _strata(torch.full_like(index_B, n - 1)[:, None], self.count)
-            row_BK += row_BK >= index_B[:, None]
-        partners_BK = None  # the sample's own are not drawn
-        if batch.partner_B is not None:
-            partners_BK = batch.own(batch.target_B, self.labels_N[row_BK]) if self.exact else batch.own(index_B, row_BK)
-        sample_N = torch.arange(n, device=row_BK.device)
+            known_B, class_B = batch.target_B >= 0, batch.target_B.clamp_min(0)
+            first_B = torch.where(known_B, self.first_C[class_B], first_B)
+            own_B = torch.where(known_B, self.size_C[class_B], own_B)
+        place_BK = _strata(len(self.order_M) - own_B[:, None], self.count)
+        place_BK += (place_BK >= first_B[:, None]) * own_B[:, None]
+        row_BK = self.order_M[place_BK]
+        excluded_BK = None if batch.partner_B is None else self._own(batch, row_BK)  # itself is not drawn
+        sample_N = torch.arange(len(self.labels_N), device=row_BK.device)
         return Drawn(
-            Negatives(self.student_ND, row_BK, partners_BK, sample_N),
-            Negatives(self.teacher_ND, row_BK, partners_BK, sample_N),
+            Negatives(self.student_ND, row_BK, excluded_BK, sample_N),
+            Negatives(self.teacher_ND, row_BK, excluded_BK, sample_N),
         )
+
+    def _own(self, batch: Elements, row_K: Tensor) -> Tensor:
+        """True for rows that are no negatives of a sample, [B, K]."""
+        if not self.exact:
+            return batch.own_sample(row_K)
+        own_BK = batch.own_class(self.labels_N[row_K])
+        return own_BK if self.all_labelled else own_BK | batch.own_sample(row_K)
 
     def rows(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Student and teacher rows of the given samples."""
         return self.student_ND[index], self.teacher_ND[index]
 
     def draw_rows(self, count: int) -> Tensor:
-        """``count`` of all sample numbers, [count]."""
-        return _strata(torch.full((1, 1), len(self.labels_N), device=self.labels_N.device), count)[0]
+        """``count`` numbers of samples that may be drawn, [count]."""
+        return self.drawn_M[_strata(torch.full((1, 1), len(self.drawn_M), device=self.drawn_M.device), count)[0]]
 
     @torch.no_grad()
     def update(self, batch: Elements) -> None:
@@ -183,20 +223,14 @@ class Queue(NegativeSource):
         self.count, self.exact = count, exact
         for side in ("student", "teacher"):
             self.register_buffer(f"{side}_KD", F.normalize(torch.randn(count, dim), dim=1))
-        self.register_buffer("target_K", torch.full((count,), -1))
+        self.register_buffer("target_K", torch.full((count,), NO_ROW))
         self.register_buffer("sample_K", torch.full((count,), -1))
         self.register_buffer("next_row", torch.zeros((), dtype=torch.long))
 
     def draw(self, batch: Elements) -> Drawn:
-        if self.exact or batch.index_B is None:
-            excluded_BK = (
-                batch.own(batch.target_B, self.target_K)
-                if self.exact
-                else torch.zeros(len(batch.target_B), self.count, dtype=torch.bool, device=self.target_K.device)
-            )
-        else:
-            excluded_BK = batch.own(batch.index_B, self.sample_K)
-        excluded_BK = excluded_BK | (self.target_K < 0)
+        excluded_BK = batch.own_sample(self.sample_K) | (self.target_K == NO_ROW)
+        if self.exact:
+            excluded_BK = excluded_BK | batch.own_class(self.target_K)
         return Drawn(
             Negatives(self.student_KD.clone(), None, excluded_BK, self.sample_K.clone()),
             Negatives(self.teacher_KD.clone(), None, excluded_BK, self.sample_K.clone()),
@@ -205,7 +239,7 @@ class Queue(NegativeSource):
     @torch.no_grad()
     def update(self, batch: Elements) -> None:
         keep = slice(max(0, len(batch.target_B) - self.count), None)
-        target_B = torch.where(batch.usable_B, batch.target_B, -1)[keep]
+        target_B = torch.where(batch.usable_B, batch.target_B, NO_ROW)[keep]
         row_B = (self.next_row + torch.arange(len(target_B), device=target_B.device)) % self.count
         self.student_KD[row_B], self.teacher_KD[row_B] = batch.student_BD[keep], batch.teacher_BD[keep]
         self.target_K[row_B] = target_B
@@ -226,9 +260,10 @@ class InBatch(NegativeSource):
 
     def draw(self, batch: Elements) -> Drawn:
         place_B = torch.arange(len(batch.target_B), device=batch.target_B.device)
-        name_B = batch.target_B if self.exact else place_B
-        excluded_BB = batch.own(name_B, name_B) | ~batch.usable_B
         sample_B = place_B if batch.index_B is None else batch.index_B
+        excluded_BB = batch._replace(index_B=sample_B).own_sample(sample_B) | ~batch.usable_B
+        if self.exact:
+            excluded_BB = excluded_BB | batch.own_class(batch.target_B)
         return Drawn(
             Negatives(batch.student_BD, None, excluded_BB, sample_B),
             Negatives(batch.teacher_BD, None, excluded_BB, sample_B),

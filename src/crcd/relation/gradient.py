@@ -23,7 +23,8 @@ def feature_gradient(logits_BC: Tensor, target: Tensor, weight_CD: Tensor) -> Te
 
     Args:
         logits_BC: z.
-        target: y, class numbers, [B]; or soft labels that sum to 1, [B, C].
+        target: y, class numbers, [B]; or soft labels that sum to 1, [B, C]. Where a class is not known there is no
+            such gradient: what stands there means nothing.
         weight_CD: W of the linear classifier.
 
     Returns:
@@ -54,14 +55,14 @@ def feature_gradient_autograd(feature_BD: Tensor, target: Tensor, classifier: nn
 
     Args:
         feature_BD: f. When it requires no gradient, neither does the result.
-        target: y, class numbers, [B]; or soft labels, [B, C].
+        target: y, class numbers, [B], -1 where one is not known; or soft labels, [B, C].
         classifier: maps f to logits.
     """
     differentiable = feature_BD.requires_grad
     with torch.enable_grad(), torch.autocast(feature_BD.device.type, enabled=False):
         feature_BD = feature_BD.to(next(classifier.parameters(), feature_BD).dtype)
         feature = feature_BD if differentiable else feature_BD.detach().requires_grad_()
-        loss = F.cross_entropy(classifier(feature).float(), target, reduction="sum")
+        loss = F.cross_entropy(classifier(feature).float(), target, reduction="sum", ignore_index=-1)
         (gradient_BD,) = torch.autograd.grad(loss, feature, create_graph=differentiable)
     return gradient_BD if differentiable else gradient_BD.detach()
 

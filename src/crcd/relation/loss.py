@@ -105,14 +105,21 @@ class _Element(nn.Module):
     """Heads, source of negatives and both directions of the contrast, for one of the two elements."""
 
     def __init__(
-        self, config: RelationConfig, student_dim: int, teacher_dim: int, labels_N: Tensor | None, *, bias: bool
+        self,
+        config: RelationConfig,
+        student_dim: int,
+        teacher_dim: int,
+        labels_N: Tensor | None,
+        *,
+        bias: bool,
+        unlabelled: bool,
     ) -> None:
         super().__init__()
         self.config = config
         self.student_head = Embedding(student_dim, config.dim, bias=bias)
         self.teacher_head = Embedding(teacher_dim, config.dim, bias=bias)
-        self.source = _build_source(config, labels_N)
-        num_samples = 0 if labels_N is None else len(labels_N)
+        self.source = _build_source(config, labels_N, unlabelled=unlabelled)
+        num_samples = 0 if labels_N is None else len(labels_N) if unlabelled else int((labels_N >= 0).sum())
         self.student_term, self.mirrored_term = _Direction(config, num_samples), _Direction(config, num_samples)
 
     def forward(
@@ -157,7 +164,7 @@ class _Element(nn.Module):
         return Contrast(student.loss + mirrored.loss, student.mi_bound)
 
 
-def _build_source(config: RelationConfig, labels_N: Tensor | None) -> NegativeSource:
+def _build_source(config: RelationConfig, labels_N: Tensor | None, *, unlabelled: bool) -> NegativeSource:
     exact = config.exclude == "exact"
     if labels_N is None and (config.source == "bank" or config.objective == "nce"):
         raise CrcdError("a bank and the nce objective need labels, the class of every training sample: pass labels")
@@ -167,7 +174,13 @@ def _build_source(config: RelationConfig, labels_N: Tensor | None) -> NegativeSo
         return Queue(config.dim, config.negatives, exact=exact)
     assert labels_N is not None
     return Bank(
-        labels_N, config.dim, config.negatives, exact=exact, shared=config.shared, momentum=config.bank_momentum
+        labels_N,
+        config.dim,
+        config.negatives,
+        exact=exact,
+        shared=config.shared,
+        momentum=config.bank_momentum,
+        unlabelled=unlabelled,
     )
 
 
@@ -183,11 +196,15 @@ class CRCDLoss(nn.Module):
     element is not that of one sample; among its negatives is neither of its classes (``relax``: of its samples). With
     positives from the bank, which has none of it, it weighs nothing.
 
+    A sample whose class is not known, below 0, has features but no feature gradient: it takes part in the relations
+    of features as any other, and in none of gradients. What is not known to be of its class may be its negative.
+
     Args:
         student_dim: D_s, width of the student's penultimate feature.
         teacher_dim: D_t, width of the teacher's.
         config: settings.
-        labels: class of every training sample, in the order of the ``index`` of ``forward``, [N]; needed by a bank.
+        labels: class of every training sample, in the order of the ``index`` of ``forward``, [N], below 0 where it is
+            not known; needed by a bank.
 
     Raises:
         CrcdError: the settings do not fit the data, e.g. more negatives than there are samples.
@@ -206,11 +223,10 @@ class CRCDLoss(nn.Module):
         self.feature: _Element | None = None
         self.gradient: _Element | None = None
         if self.config.feature_weight > 0:
-            self.feature = _Element(self.config, student_dim, teacher_dim, labels, bias=True)
+            self.feature = _Element(self.config, student_dim, teacher_dim, labels, bias=True, unlabelled=True)
         if self.config.gradient_weight > 0:
-            self.gradient = _Element(
-                self.config, student_dim, teacher_dim, labels, bias=self.config.gradient_head == "affine"
-            )
+            bias = self.config.gradient_head == "affine"
+            self.gradient = _Element(self.config, student_dim, teacher_dim, labels, bias=bias, unlabelled=False)
 
     def forward(
         self,
@@ -225,7 +241,7 @@ class CRCDLoss(nn.Module):
         Args:
             student: the student's view, with its graph.
             teacher: the teacher's view of the same images; a constant.
-            target: classes, [B].
+            target: classes, [B]; below 0 where one is not known.
             index: sample numbers, [B]; a bank needs them.
             mixture: of which samples of the batch each image is mixed; None where none is.
         """
@@ -240,7 +256,10 @@ class CRCDLoss(nn.Module):
             g_s = gradient_element(student, label)
             g_t = gradient_element(teacher, label).detach()
             lengths = torch.minimum(g_s.detach().norm(dim=1), g_t.norm(dim=1))
-            weight_B = (lengths >= self.config.min_gradient).float()
+            known_B = target >= 0
+            if mixture is not None:
+                known_B = known_B & known_B[mixture.partner_B]
+            weight_B = ((lengths >= self.config.min_gradient) & known_B).float()
             if self.config.gradient_head == "affine":
                 g_s, g_t = g_s / len(target), g_t / len(target)
             gradient = self.gradient(g_s, g_t, weight_B, target, index, mixture)

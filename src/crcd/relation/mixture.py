@@ -24,7 +24,7 @@ class Mixture:
         return self.share_B < 1
 
     def soft_labels(self, target_B: Tensor, num_classes: int) -> Tensor:
-        """y_BC = share * onehot(own class) + (1 - share) * onehot(the partner's class)."""
+        """y_BC = share * onehot(own class) + (1 - share) * onehot(the partner's class); a class below 0 is unknown."""
         own_BC = (target_B[:, None] == torch.arange(num_classes, device=target_B.device)).float()
         share_B1 = self.share_B[:, None]
         return share_B1 * own_BC + (1 - share_B1) * own_BC[self.partner_B]

@@ -75,7 +75,10 @@ class TeachingOptions:
     """Methods to train side by side, a student each: ce has no teacher, crcd+kd is both at once,
     kd@kd.weight=1,kd.temperature=2 has other settings than the run's."""
     student_images: int | None = None
-    """Labelled training images that the students see, class by class in proportion; None for all."""
+    """Labelled training images that the students see, class by class in proportion; None for all. Unlabelled ones of
+    the data set are beside them in any case: in distillation terms and relations of features, not in cross-entropy."""
+    pseudo_labels: bool = False
+    """Give unlabelled training images the class that the teacher takes for the likeliest, for all learners."""
     distill_until: float | None = None
     """Last epoch with distillation terms, cross-entropy alone afterwards; a share of all epochs where below 1, None for
     all of them."""

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from crcd.data.batch import Batch
 from crcd.methods.method import Method
@@ -17,6 +16,7 @@ from crcd.train.options import ComputeOptions, OptimiserOptions
 from crcd.train.randomness import RandomStream
 from crcd.train.reader import Reader
 from crcd.train.stopwatch import Stopwatch
+from crcd.train.supervision import supervised_loss
 from crcd.train.totals import Totals
 
 
@@ -100,10 +100,7 @@ class Learner:
 
     def _loss(self, batch: Batch, teacher: Callable[[], View] | None) -> tuple[Tensor, dict[str, Tensor]]:
         student = self.read(batch.image)
-        label = batch.target
-        if batch.mixture is not None:
-            label = batch.mixture.soft_labels(label, student.logits.shape[1])
-        ce = cross_entropy(student.logits, label, label_smoothing=self.label_smoothing)
+        ce = supervised_loss(student.logits, batch, self.label_smoothing)
         if self.method is None or not self.guided or teacher is None:
             return ce, {"loss": ce.detach(), "ce": ce.detach()}
         terms = self.method(student, teacher(), batch)

@@ -76,7 +76,11 @@ class Material:
 
     def score_loader(self) -> Loader:
         """The scored images in order."""
-        return self._loader(self.scored, train=False)
+        return self.in_order(self.scored)
+
+    def in_order(self, images: Images) -> Loader:
+        """The images in order, as they are."""
+        return self._loader(images, train=False)
 
     def _loader(
         self,
