@@ -80,6 +80,16 @@ def test_cross_entropy_of_mixed_images_is_mixed(batch):
     assert learner.totals.means()["ce"] == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_classes_may_weigh(batch):
+    weight, plain = torch.linspace(0.1, 3, 10), make_learner(None)
+    logits = deepcopy(plain.viewer.model).train()(batch.image)
+    expected = (weight[batch.target] * cross_entropy(logits, batch.target, reduction="none")).mean()
+    options = (OptimiserOptions(), RandomStream(0, CPU), CPU, ComputeOptions())
+    learner = Learner("ce", plain.viewer, None, *options, class_weight_C=weight)
+    learner.step(batch, None)
+    assert learner.totals.means()["ce"] == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_without_a_teacher_the_method_rests(batch):
     resting, plain = make_learner(KD(KDConfig())), make_learner(None)
     resting.step(batch, None)

@@ -42,6 +42,23 @@ def test_without_any_label_the_loss_is_zero(mixture):
     assert not z.grad.any()
 
 
+@pytest.mark.parametrize("mixed", [False, True])
+def test_weights_of_classes(mixed):
+    """The sum over a batch is that of its images, whatever classes are in it."""
+    weight, z = torch.tensor([0.5, 2.0, 1.0, 4.0]), logits()
+    target, partner = torch.tensor([0, 1, 2, 3, 3, 1]), torch.arange(B).roll(1)
+    own, other = (weight[y] * cross_entropy(z, y, reduction="none") for y in (target, target[partner]))
+    mixture = Mixture(torch.full((B,), 0.7), partner) if mixed else None
+    expected = (0.7 * own + 0.3 * other).mean() if mixed else own.mean()
+    whole = Batch(torch.zeros(B, 1, 1, 1), target, torch.arange(B), None, mixture)
+    torch.testing.assert_close(supervised_loss(z, whole, 0.0, weight), expected)
+    torch.testing.assert_close(supervised_loss(z, batch(target, mixture), 0.0, weight), expected)
+    if not mixed:
+        known = TARGET >= 0
+        expected = (weight[TARGET[known]] * cross_entropy(z[known], TARGET[known], reduction="none")).mean()
+        torch.testing.assert_close(supervised_loss(z, batch(), 0.0, weight), expected)
+
+
 def test_an_image_that_is_partly_unlabelled_counts_as_unlabelled():
     mixture = Mixture(torch.tensor([1.0, 1, 0.5, 1, 0.5, 0.25]), torch.tensor([0, 1, 1, 3, 3, 4]))
     z = logits()

@@ -1,6 +1,7 @@
 """Data sets by name or folder, and their batches on the device."""
 
 from crcd.data.augment import CropFlip
+from crcd.data.balance import class_weights
 from crcd.data.batch import Batch
 from crcd.data.dataset import (
     UNLABELLED,
@@ -36,6 +37,7 @@ __all__ = [
     "ResizedCropFlip",
     "TensorImages",
     "check_labels",
+    "class_weights",
     "dataset_names",
     "default_recipe",
     "known_labels",

@@ -11,6 +11,7 @@ import torchvision
 from torch import Tensor
 
 from crcd.data.augment import CropFlip
+from crcd.data.balance import balanced_order
 from crcd.data.batch import Batch
 from crcd.data.dataset import UNLABELLED, Images, TensorImages
 from crcd.data.decoder import Decoder, Wanted
@@ -83,6 +84,8 @@ class Loader:
         device: where the batches are made.
         seed: with the epoch it decides order and augmentation.
         train: training or scoring.
+        balanced: an epoch shows as many training images of each class (``balanced_order``), instead of each image once
+            at most.
         workers: processes that decode files.
         pool: number R of augmentations that each training image has, the same whatever the seed is; an epoch shows
             each image in one of them, chosen at random. None draws a new augmentation every epoch.
@@ -104,6 +107,7 @@ class Loader:
         device: torch.device,
         seed: int,
         train: bool,
+        balanced: bool = False,
         workers: int = 0,
         pool: int | None = None,
     ) -> None:
@@ -113,6 +117,7 @@ class Loader:
             raise CrcdError(f"batch size {batch_size} is more than the {len(images)} training images: make it smaller")
         self.batch_size, self.device, self.seed, self.train = batch_size, device, seed, train
         self.augment, self.picture, self.mix = (augment, picture, mix) if train else (None, None, None)
+        self.balanced = balanced and train
         self.images, self.labels_N = images, images.labels.to(device)
         self.all_labelled = bool((images.labels != UNLABELLED).all())
         self.decoder: Decoder | None = None
@@ -148,19 +153,21 @@ class Loader:
         mixed = np.random.SeedSequence([self.seed, epoch]).generate_state(1)
         generator = torch.Generator().manual_seed(int(mixed[0]))
         n = len(self.images)
-        index_N = torch.randperm(n, generator=generator) if self.train else torch.arange(n)
+        place_N = index_N = torch.randperm(n, generator=generator) if self.train else torch.arange(n)
+        if self.balanced:  # what is drawn for each place, not for each sample, since samples may come twice
+            place_N, index_N = torch.arange(n), balanced_order(self.images.labels.cpu(), generator)
         parameters_NP = pool_view_N = seed_N = None
         if self.pool_RNP is not None:
             pool_view_N = torch.randint(len(self.pool_RNP), (n,), generator=generator)
         elif self.augment is not None:
             parameters_NP = self.augment.draw(n, generator)
-        if self.pool_seed_RN is not None and pool_view_N is not None:
-            seed_N = self.pool_seed_RN[pool_view_N, torch.arange(n)]
-        elif self.picture is not None:
+        if self.picture is not None and self.pool_RNP is None:
             seed_N = self.picture.draw(n, generator)
         mix_N5 = None if self.mix is None else self.mix.draw(n, generator)
-        by_sample = (parameters_NP, pool_view_N, mix_N5, seed_N)
-        order = _Order(index_N, *(None if drawn is None else drawn[index_N] for drawn in by_sample))
+        drawn = (parameters_NP, pool_view_N, mix_N5, seed_N)
+        order = _Order(index_N, *(None if own is None else own[place_N] for own in drawn))
+        if self.pool_seed_RN is not None and order.pool_view_N is not None:
+            order = order._replace(seed_N=self.pool_seed_RN[order.pool_view_N, index_N])
         return self._split(order, slice(start_step, len(self)))
 
     def pool_inputs(self, view: int, start_step: int = 0) -> Iterator[Inputs]:

@@ -183,17 +183,30 @@ class Bank(NegativeSource):
     @torch.no_grad()
     def update(self, batch: Elements) -> None:
         index_B = self._index(batch)
+        last_B = _last_usable(index_B, batch.usable_B)
+        usable_B = batch.usable_B[last_B]
         old_B1 = (self.seen_N[index_B] * self.momentum)[:, None]
         for rows_ND, new_BD in ((self.student_ND, batch.student_BD), (self.teacher_ND, batch.teacher_BD)):
             old_BD = rows_ND[index_B]
-            mixed_BD = F.normalize(old_B1 * old_BD + (1 - old_B1) * new_BD, dim=1)
-            rows_ND[index_B] = torch.where(batch.usable_B[:, None], mixed_BD, old_BD)
-        self.seen_N[index_B] |= batch.usable_B
+            mixed_BD = F.normalize(old_B1 * old_BD + (1 - old_B1) * new_BD[last_B], dim=1)
+            rows_ND[index_B] = torch.where(usable_B[:, None], mixed_BD, old_BD)
+        self.seen_N[index_B] |= usable_B
 
     def _index(self, batch: Elements) -> Tensor:
         if batch.index_B is None:
             raise CrcdError("a bank needs each sample's number: pass index, or take negatives from 'queue' or 'batch'")
         return batch.index_B
+
+
+def _last_usable(index_B: Tensor, usable_B: Tensor) -> Tensor:
+    """Place of each sample's last usable element in the batch, for a sample that comes twice; its own if there is none.
+
+    All elements of a sample then give its row the same value, in whatever order they are written.
+    """
+    place_B = torch.arange(len(index_B), device=index_B.device)
+    later_BB = (index_B == index_B[:, None]) & usable_B
+    last_B = torch.where(later_BB, place_B, -1).amax(dim=1)
+    return torch.where(last_B < 0, place_B, last_B)
 
 
 def _strata(size_R1: Tensor, count: int) -> Tensor:

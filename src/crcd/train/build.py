@@ -85,5 +85,6 @@ def build_learners(config: DistillConfig, material: Material, images: Images, te
             with torch.no_grad():
                 views = reader(example), teacher.viewer(example.to(material.device))
             method = build_method(config.method_settings(name), *views, images.labels)
-        learners.append(Learner(name, viewer, method, config, stream, material.device, config))
+        weight_C = material.class_weights(images)
+        learners.append(Learner(name, viewer, method, config, stream, material.device, config, weight_C))
     return learners

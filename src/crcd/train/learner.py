@@ -33,6 +33,7 @@ class Learner:
         stream: its random numbers.
         device: where all of it computes.
         compute: how its network computes.
+        class_weight_C: of each class in cross-entropy; None for 1.
     """
 
     advice = "try a lower --lr or longer --warmup-epochs"
@@ -47,6 +48,7 @@ class Learner:
         stream: RandomStream,
         device: torch.device,
         compute: ComputeOptions,
+        class_weight_C: Tensor | None = None,
     ) -> None:
         self.name = name
         self.viewer: Viewer = viewer.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -61,6 +63,7 @@ class Learner:
         self.weight = torch.ones((), device=device)
         self.optimiser = Optimiser(viewer.model, method, options, device)
         self.label_smoothing = options.label_smoothing
+        self.class_weight_C = None if class_weight_C is None else class_weight_C.to(device)
         self.ema = options.ema
         self.begin_average()
 
@@ -100,7 +103,7 @@ class Learner:
 
     def _loss(self, batch: Batch, teacher: Callable[[], View] | None) -> tuple[Tensor, dict[str, Tensor]]:
         student = self.read(batch.image)
-        ce = supervised_loss(student.logits, batch, self.label_smoothing)
+        ce = supervised_loss(student.logits, batch, self.label_smoothing, self.class_weight_C)
         if self.method is None or not self.guided or teacher is None:
             return ce, {"loss": ce.detach(), "ce": ce.detach()}
         terms = self.method(student, teacher(), batch)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
+from torch import Tensor
 
 from crcd.data import (
     CropFlip,
@@ -14,6 +15,7 @@ from crcd.data import (
     Mix,
     PictureAugment,
     ResizedCropFlip,
+    class_weights,
     load_dataset,
     split,
 )
@@ -74,6 +76,10 @@ class Material:
         mix = Mix(self.options.mixup, self.options.cutmix, self.options.mix_prob) if self.options.mixed else None
         return self._loader(images, train=True, augment=augment, picture=picture, mix=mix, pool=pool)
 
+    def class_weights(self, images: Images) -> Tensor | None:
+        """Weight of each class in cross-entropy, where the settings ask for that."""
+        return class_weights(images.labels, self.data.num_classes) if self.options.balance == "loss" else None
+
     def score_loader(self) -> Loader:
         """The scored images in order."""
         return self.in_order(self.scored)
@@ -103,6 +109,7 @@ class Material:
             device=self.device,
             seed=self.seed,
             train=train,
+            balanced=self.options.balance == "sampler",
             workers=self.options.workers,
             pool=pool,
         )

@@ -49,6 +49,9 @@ class DataOptions:
     """Alpha of cutmix (usual: 1): likewise, with a box cut out of the other image. 0 for none."""
     mix_prob: float = 0.5
     """Probability that an image is mixed, if --mixup or --cutmix is given; the rest renews banks and queues."""
+    balance: Literal["none", "sampler", "loss"] = "none"
+    """Of classes of unequal size: an epoch shows as many images of each (sampler), or an image's cross-entropy weighs
+    N / (C n), for n of N labelled training images in its class, one of C (loss)."""
     workers: int = 0
     """Processes that decode images of a folder too big for memory, or apply --policy."""
 

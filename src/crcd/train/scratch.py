@@ -54,7 +54,8 @@ def train_classifier(
     stream = RandomStream(config.seed, material.device)
     with stream.active():
         model = build_model(config.model, material)
-    learner = Learner(NAME, Viewer(model), None, config, stream, material.device, config)
+    weight_C = material.class_weights(material.train)
+    learner = Learner(NAME, Viewer(model), None, config, stream, material.device, config, weight_C)
     loader = material.score_loader()
     scorer = Scorer(lambda: loader.epoch(0), material.scored.labels, None)
     train = material.train_loader(labelled(material.train))
