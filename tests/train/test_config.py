@@ -63,6 +63,7 @@ def test_a_name_changes_settings_of_its_methods_alone():
         ({"methods": ("kd@kd.weight=[",)}, "method 'kd@kd.weight=\\[': setting 'weight' is '\\['"),
         ({"methods": ("kd@kd.weight=-1",)}, "kd.weight is -1.0: give a weight of 0 or more"),
         ({"crop_scale": (0.5, 0.2)}, "--crop-scale is (0.5, 0.2"),
+        ({"crop_scale": (0.5,)}, "--crop-scale is (0.5,"),
         ({"rand_augment": (2, 31)}, "--rand-augment is (2, 31"),
         ({"mixup": -1.0}, "--mixup is -1.0"),
         ({"mix_prob": 0.0}, "--mix-prob is 0.0"),

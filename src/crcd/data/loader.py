@@ -54,10 +54,14 @@ class Inputs(NamedTuple):
 
 
 class _Order(NamedTuple):
-    """The images of an epoch, position by position, on the host: sample numbers, and what is done to each image.
+    """The images of an epoch, place by place, on the host.
 
-    Parameters of the augmentation, number of its view in the pool, how it is mixed, and seed of what is done to the
-    picture; None for nothing of the kind.
+    Attributes:
+        index_N: sample numbers.
+        parameters_NP: as in ``Inputs``.
+        pool_view_N: likewise.
+        mix_N5: likewise.
+        seed_N: of what is done to each picture; None for nothing.
     """
 
     index_N: Tensor
@@ -119,7 +123,8 @@ class Loader:
         self.augment, self.picture, self.mix = (augment, picture, mix) if train else (None, None, None)
         self.balanced = balanced and train
         self.images, self.labels_N = images, images.labels.to(device)
-        self.all_labelled = bool((images.labels != UNLABELLED).all())
+        self.classes_N = images.labels.cpu()
+        self.all_labelled = bool((self.classes_N != UNLABELLED).all())
         self.decoder: Decoder | None = None
         if isinstance(images, EncodedImages) or self.picture is not None:
             self.decoder = Decoder(images, self.picture, workers, pin_memory=device.type == "cuda")
@@ -155,7 +160,7 @@ class Loader:
         n = len(self.images)
         place_N = index_N = torch.randperm(n, generator=generator) if self.train else torch.arange(n)
         if self.balanced:  # what is drawn for each place, not for each sample, since samples may come twice
-            place_N, index_N = torch.arange(n), balanced_order(self.images.labels.cpu(), generator)
+            place_N, index_N = torch.arange(n), balanced_order(self.classes_N, generator)
         parameters_NP = pool_view_N = seed_N = None
         if self.pool_RNP is not None:
             pool_view_N = torch.randint(len(self.pool_RNP), (n,), generator=generator)
@@ -191,8 +196,8 @@ class Loader:
     def _split(self, order: _Order, steps: slice) -> Iterator[Inputs]:
         """The batches of an order."""
 
-        def batches(by_position: Tensor | None) -> Iterable[Tensor | None]:
-            return repeat(None) if by_position is None else by_position.split(self.batch_size)[steps]
+        def batches(by_place: Tensor | None) -> Iterable[Tensor | None]:
+            return repeat(None) if by_place is None else by_place.split(self.batch_size)[steps]
 
         decoded: Iterator[Tensor | None] = repeat(None)
         if self.decoder is not None:

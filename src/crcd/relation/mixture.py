@@ -11,7 +11,7 @@ class Mixture:
     """Image i of a batch is ``share_B[i]`` of its own sample, the rest is of the sample at ``partner_B[i]``.
 
     Attributes:
-        share_B: above 0 and up to 1; 1 for an image that is not mixed.
+        share_B: 0 to 1; 1 for an image that is not mixed.
         partner_B: place in the batch, int64; i itself where image i is not mixed.
     """
 

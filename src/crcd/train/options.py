@@ -60,11 +60,10 @@ class DataOptions:
         require(0 <= self.holdout < 1, "holdout", self.holdout, "give a share from 0 to below 1")
         require(self.image_size is None or self.image_size >= 8, "image-size", self.image_size, "give 8 or more")
         require(self.crop_padding >= 0, "crop-padding", self.crop_padding, "give 0 or more")
-        low, high = self.crop_scale
-        require(0 < low <= high <= 1, "crop-scale", self.crop_scale, "give two shares, the least (above 0) first")
-        operations, magnitude = self.rand_augment
-        good = operations >= 1 and 0 <= magnitude <= 30
-        require(good, "rand-augment", self.rand_augment, "give 1 operation or more, and a magnitude from 0 to 30")
+        scale = len(self.crop_scale) == 2 and 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1
+        require(scale, "crop-scale", self.crop_scale, "give two shares up to 1, the least (above 0) first")
+        rand = len(self.rand_augment) == 2 and self.rand_augment[0] >= 1 and 0 <= self.rand_augment[1] <= 30
+        require(rand, "rand-augment", self.rand_augment, "give 1 operation or more, and a magnitude from 0 to 30")
         for flag, alpha in (("mixup", self.mixup), ("cutmix", self.cutmix)):
             require(alpha >= 0, flag, alpha, "give 0 or more")
         require(0 < self.mix_prob <= 1, "mix-prob", self.mix_prob, "give a probability above 0, up to 1")
