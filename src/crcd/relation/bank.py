@@ -17,6 +17,8 @@ from crcd.relation.negatives import Negatives
 
 NO_ROW = -2
 """Class of a row of a queue that holds nothing to use."""
+NO_CLASS = -3
+"""Class that no row has: in place of one that is not known, in comparison with those of rows."""
 
 
 class Elements(NamedTuple):
@@ -41,7 +43,7 @@ class Elements(NamedTuple):
 
     def own_class(self, target_K: Tensor) -> Tensor:
         """True where a row's class, of [K] or [B, K], is known to be that of the sample or of its partner, [B, K]."""
-        return self._own(self.target_B, target_K) & (target_K >= 0)
+        return self._own(torch.where(self.target_B >= 0, self.target_B, NO_CLASS), target_K)
 
     def own_sample(self, sample_K: Tensor) -> Tensor:
         """True where a row, of [K] or [B, K], is known to be of the sample itself or of its partner, [B, K]."""
