@@ -67,7 +67,7 @@ class Workbench:
             example = torch.zeros(2, 3, 32, 32)
             with torch.no_grad():
                 views = viewer.eval()(example), teacher.viewer(example.to(self.device))
-            built = build_method({} if config is None else {method: config}, *views, self.images.labels)
+            built = None if config is None else build_method({method: config}, *views, self.images.labels)
         return Learner(method, viewer, built, OptimiserOptions(lr=1e-3), stream, self.device, compute)
 
     def step(self, methods: Sequence[tuple[str, object]], mode: str) -> Step:

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from crcd.cli.compare import plan
+from crcd.cli.compare import baseline_of, plan
 from crcd.compare.formats import markdown_table
 from crcd.compare.table import tables
 
@@ -116,8 +116,9 @@ def filled(text: str) -> str:
     """
 
     def compared(match: re.Match[str]) -> str:
-        config, (comparison,) = plan([*shlex.split(match[1]), "--ledger", str(LEDGER)])
-        drawn = "\n\n".join(map(markdown_table, tables(comparison.entries(), config.baseline)))
+        config, comparisons = plan([*shlex.split(match[1]), "--ledger", str(LEDGER)])
+        entries = [entry for comparison in comparisons for entry in comparison.entries()]
+        drawn = "\n\n".join(map(markdown_table, tables(entries, baseline_of(config, comparisons))))
         return f"<!-- crcd compare {match[1]}: begin -->\n{drawn}\n<!-- end -->"
 
     def block(match: re.Match[str]) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import signal
 
 import pytest
@@ -34,6 +35,8 @@ def test_a_comparison_and_its_tables(crcd, tmp_path):
     assert drawn.status == 0
     assert "ce (resnet8)" in drawn.out
 
+    (tmp_path / "empty.jsonl").touch()
+    assert "holds no measured cell" in crcd("compare", "--ledger", tmp_path / "empty.jsonl").err
     more = crcd(*words, "--draw", "--seeds", "3", "--baseline", "ce")
     assert more.status == 2
     assert "less ce" in more.out
@@ -83,6 +86,8 @@ def test_time_budget_ends_well(crcd, tmp_path):
         (["compare", "digits", "--resume", "runs/x"], "--resume is not needed"),
         (["compare", "digits", "--seeds", "0"], "--seeds is 0: give 1 or more"),
         (["compare", "digits", "--baseline", "kt"], "unknown method 'kt'"),
+        (["compare", "digits", "--baseline", "sp"], "--baseline sp is none of the methods: ce kd crcd+kd"),
+        (["compare", "--ledger", os.devnull], "there is no such file"),
     ],
 )
 def test_mistakes_are_one_line(crcd, words, named):

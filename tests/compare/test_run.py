@@ -2,12 +2,15 @@
 
 import json
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
+from PIL import Image
 
 from crcd.compare.cell import Setup
 from crcd.compare.ledger import Ledger
+from crcd.compare.lock import alone
 from crcd.compare.run import Comparison
 from crcd.errors import CrcdError
 from crcd.methods.kd import KD
@@ -114,13 +117,55 @@ def test_one_that_cannot_begin_leaves_the_others(compare, setup):
     assert [failure.method for failure in comparison.failures] == ["crcd@crcd.negatives=5000"]
 
 
+def test_images_of_ones_own_are_told_apart_by_what_they_are(compare, setup, tmp_path):
+    for number, name in enumerate(("one", "other")):
+        for part, label, i in product(("train", "val"), ("cat", "dog"), range(4)):
+            path = tmp_path / name / part / label / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (8, 8), 40 * number + 90 * (label == "dog") + i).save(path)
+
+    def of(name: str, *methods: str) -> Setup:
+        return setup(*methods, data="folder", data_dir=tmp_path / name, student_images=None, batch_size=4)
+
+    first, _ = compare(of("one", "ce", "kd"), seeds=(0,))
+    other, notes = compare(of("other", "ce", "kd"), seeds=(0,))
+    assert notes.titles == ["resnet8", "ce kd"]
+    assert {entry.teacher["weights"] for entry in first.entries()} != {e.teacher["weights"] for e in other.entries()}
+    assert compare(of("one", "ce", "kd"), seeds=(0,))[1].titles == []
+
+
+def test_a_ledger_that_cannot_be_written_is_told_before_any_training(compare, setup, tmp_path):
+    (tmp_path / "ledger.jsonl").mkdir()
+    with pytest.raises(CrcdError, match="is no file"):
+        compare(setup("ce"), seeds=(0,))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_one_process_at_a_time(compare, setup, tmp_path):
+    with alone(tmp_path / "runs"), pytest.raises(CrcdError, match="another crcd compare works in"):
+        compare(setup("ce"), seeds=(0,))
+    compare(setup("ce"), seeds=(0,))
+
+
+def test_what_others_measured_meanwhile_is_not_measured_again(compare, setup, tmp_path):
+    whole, _ = compare(setup("ce"))
+    lines = (tmp_path / "ledger.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "ledger.jsonl").write_text(lines[0])
+    late = Comparison([setup("ce")], (0, 1), Ledger(tmp_path / "ledger.jsonl"), tmp_path / "runs")
+    (tmp_path / "ledger.jsonl").write_text("".join(lines))
+    notes = Notes()
+    late.run(notes)
+    assert notes.titles == []
+    assert late.entries() == whole.entries()
+
+
 def test_an_unforeseen_error_is_kept_whole(compare, setup, monkeypatch, tmp_path):
     def broken(self, student, teacher, batch):
-        raise RuntimeError("out of memory")
+        raise TypeError("no such thing")
 
     monkeypatch.setattr(KD, "forward", broken)
     comparison, _ = compare(setup("kd"), seeds=(0,))
-    assert [failure.reason for failure in comparison.failures] == ["out of memory"]
+    assert [failure.reason for failure in comparison.failures] == ["no such thing"]
     assert "Traceback" in (tmp_path / "runs" / "errors.txt").read_text()
 
 

@@ -38,6 +38,7 @@ def test_only_what_both_have_is_paired():
     assert paired({0: 1.0}, {1: 1.0}) is None
     alone = paired({0: 1.0}, {0: 2.0})
     assert str(alone) == "-1.00"
+    assert str(paired({0: 1.0}, {0: 1.001})) == "+0.00"
     assert math.isnan(alone.low)
     assert str(spread([5.0])) == "5.00"
 
@@ -57,8 +58,10 @@ def test_other_teachers_are_not_paired(entry):
     other = entry("crcd+kd", 0, 95.0)
     other = replace(other, teacher={**other.teacher, "weights": "cd", "top1": 98.0})
     (table,) = tables([entry("kd", 0, 90.0), other], "kd")
-    assert table.rows[0][2] == "98.50 ± 0.71"
-    assert table.rows[2][3] == ""
+    assert table.rows[0][:3] == ["teacher (resnet20, 2 of them)", "", "98.50 ± 0.71"]
+    assert table.rows[2][3] == "no pairs"
+    (table,) = tables([entry("kd", 0, 90.0), other, entry("crcd+kd", 1, 90.0), entry("kd", 1, 90.0)], "kd")
+    assert table.rows[2][3:5] == ["+0.00 (1 of 2 paired)", ""]
 
 
 def test_several_setups_stand_side_by_side_beside_what_others_report(entry):

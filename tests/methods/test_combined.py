@@ -38,9 +38,7 @@ def terms_of(method: Method, batch: Batch) -> dict[str, Tensor]:
 
 def built(name: str) -> Method:
     torch.manual_seed(0)
-    method = build_method({part: SETTINGS[part] for part in method_parts(name)}, view(10, 3), view(12, 2), LABELS)
-    assert method is not None
-    return method
+    return build_method({part: SETTINGS[part] for part in method_parts(name)}, view(10, 3), view(12, 2), LABELS)
 
 
 def test_a_sum_is_the_sum_of_its_methods(batch):
@@ -59,15 +57,14 @@ def test_parameters_and_banks_of_all_are_its_own():
     assert "methods.crcd.relation.feature.source.teacher_ND" in both.state_dict()
 
 
-def test_one_name_is_that_method_and_ce_is_none():
+def test_one_name_is_that_method():
     assert type(built("kd")) is KD
     assert type(built("crcd")) is CRCD
     assert type(built("kd+crcd")) is Combined
-    assert build_method({}, view(10, 3), view(12, 2), LABELS) is None
     assert method_parts("kd+crcd") == ["kd", "crcd"]
 
 
-def test_the_smallest_weight_of_cross_entropy_holds():
-    light = KD(KDConfig())
-    light.ce_weight = 0.25
-    assert Combined({"kd": light, "other": KD(KDConfig())}).ce_weight == 0.25
+def test_the_largest_weight_of_cross_entropy_holds():
+    assert built("kd").ce_weight == KDConfig().ce_weight == 0.1
+    assert built("crcd+kd").ce_weight == 1
+    assert Combined({"kd": KD(KDConfig(ce_weight=0.25)), "other": KD(KDConfig())}).ce_weight == 0.25

@@ -109,7 +109,7 @@ def test_trains_student_and_both_heads(shared):
     method, *_ = make(shared)
     terms = assert_trains(method)
     assert terms["loss"] == terms["crd"]
-    assert terms["mi_bound"] < math.log(20)
+    assert terms["crd_mi_bound"] < math.log(20)
 
 
 def test_own_negatives_keep_the_gradient_of_the_rows_that_were_drawn():

@@ -1,5 +1,6 @@
 """crcd compare."""
 
+import hashlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -25,6 +26,11 @@ from crcd.train.files import write_text
 from crcd.train.options import require
 from crcd.train.stop import RunStopped
 
+USUAL = "kd"
+"""The baseline unless another is named."""
+LONGEST = 100
+"""Characters of a folder's name that say what is compared."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions:
@@ -32,8 +38,8 @@ class CompareOptions:
 
     seeds: int = 5
     """Runs of each method: with the seed of --seed and those after it."""
-    baseline: str = "kd"
-    """Method that the others are paired with."""
+    baseline: str | None = None
+    """Method that the others are paired with; None takes kd, or the first one where kd is none of them."""
     ledger: Path | None = None
     """JSONL file of what is measured, which may hold more than this; None takes ledger.jsonl of --out."""
     draw: bool = False
@@ -41,7 +47,8 @@ class CompareOptions:
 
     def __post_init__(self) -> None:
         require(self.seeds >= 1, "seeds", self.seeds, "give 1 or more")
-        method_parts(self.baseline)
+        if self.baseline is not None:
+            method_parts(self.baseline)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +71,12 @@ def run(words: Sequence[str]) -> None:
     config, comparisons = plan(words)
     if not comparisons:
         assert config.ledger is not None
-        _show(Ledger(config.ledger).entries, config, console, config.out)
+        entries = Ledger(config.ledger).entries
+        if not entries:
+            raise CrcdError(f"--ledger {config.ledger} holds no measured cell")
+        _show(entries, _chosen(config.baseline, [entry.method for entry in entries]), console, config.out)
         return
+    baseline = baseline_of(config, comparisons)
     stopped: RunStopped | None = None
     if not config.draw:
         try:
@@ -75,7 +86,7 @@ def run(words: Sequence[str]) -> None:
             stopped = stop
     entries = [entry for comparison in comparisons for entry in comparison.entries()]
     if entries:
-        _show(entries, config, console, comparisons[0].folder)
+        _show(entries, baseline, console, comparisons[0].folder)
     if stopped is not None:
         reason = str(stopped).split("; continue")[0]
         command = shlex.join(["crcd", "compare", *words])
@@ -106,7 +117,9 @@ def plan(words: Sequence[str]) -> tuple[CompareConfig, list[Comparison]]:
     asked = [_read_line([*line, *flags]) for line in lines or [recipes]]
     config = asked[0][0][0]
     named = Path(recipes[0]).stem if lines else "+".join(setup.slug for setup in asked[0][1])
-    folder = config.out or Path("runs") / f"compare-{named}"[:120]
+    if len(named) > LONGEST:
+        named = f"{named[:LONGEST]}-{hashlib.sha256(named.encode()).hexdigest()[:8]}"
+    folder = config.out or Path("runs") / f"compare-{named}"
     ledger = Ledger(config.ledger or folder / "ledger.jsonl")
     comparisons = []
     for configs, setups in asked:
@@ -147,9 +160,29 @@ def _distill(config: CompareConfig) -> DistillConfig:
     return DistillConfig(**{f.name: getattr(config, f.name) for f in fields(DistillConfig)})
 
 
-def _show(entries: Sequence[Entry], config: CompareConfig, console: Console, folder: Path | None) -> None:
+def baseline_of(config: CompareConfig, comparisons: Sequence[Comparison]) -> str:
+    """The baseline, as its learner is called where options change its settings.
+
+    Raises:
+        CrcdError: it was named, but is none of the methods.
+    """
+    assert config.recipe is not None
+    (called,) = Setup.of(replace(_distill(config), methods=(config.baseline or USUAL,)), config.recipe).methods
+    methods = [name for comparison in comparisons for setup in comparison.setups for name in setup.methods]
+    return _chosen(called if config.baseline is not None or called in methods else None, methods)
+
+
+def _chosen(baseline: str | None, methods: Sequence[str]) -> str:
+    if baseline is None:
+        return USUAL if USUAL in methods else methods[0]
+    if baseline not in methods:
+        raise CrcdError(f"--baseline {baseline} is none of the methods: {' '.join(dict.fromkeys(methods))}")
+    return baseline
+
+
+def _show(entries: Sequence[Entry], baseline: str, console: Console, folder: Path | None) -> None:
     """Print the tables; write them into the folder in three forms."""
-    drawn = tables(entries, config.baseline)
+    drawn = tables(entries, baseline)
     for table in drawn:
         console.print(grid(table))
     if folder is None:
@@ -157,7 +190,7 @@ def _show(entries: Sequence[Entry], config: CompareConfig, console: Console, fol
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "table.md", markdown(drawn))
     write_text(folder / "table.tex", latex(drawn))
-    write_text(folder / "table.csv", csv_rows(columns(entries), config.baseline))
+    write_text(folder / "table.csv", csv_rows(columns(entries), baseline))
     console.print(f"the tables are in {folder}/table.md, .tex and .csv", soft_wrap=True)
 
 

@@ -24,6 +24,10 @@ part, sizes, files that can't be read, copies. Its exit status is 0 if the data 
 broken. Names are those of crcd list data, and hf/NAME for image data sets of the Hugging Face hub."""
 
 
+SHOWN = 20
+"""Faults that are printed."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """Which data set, and where."""
@@ -67,6 +71,8 @@ def _show(report: Report) -> None:
         print(f"  {line}")
     for remark in report.remarks:
         print(f"  note: {remark}")
-    for fault in report.faults:
+    for fault in report.faults[:SHOWN]:
         print(f"  fault: {fault}")
+    if report.faults[SHOWN:]:
+        print(f"  and {len(report.faults) - SHOWN} faults more")
     print("not sound" if report.faults else "sound")

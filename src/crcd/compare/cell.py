@@ -22,8 +22,8 @@ class Cell:
     """What one measured number stands for; equal cells are the same experiment.
 
     Attributes:
-        setup: hash of all settings that the methods of one column share, and of the teacher's weights if it came with
-            some.
+        setup: hash of all settings that the methods of one column share, of the teacher's weights if it came with
+            some, and of images that no name stands for.
         method: hash of the methods and all their settings.
         seed: of the student.
     """
@@ -33,16 +33,18 @@ class Cell:
     seed: int
 
     @classmethod
-    def of(cls, config: DistillConfig, learner: str, teacher: str | None) -> Self:
+    def of(cls, config: DistillConfig, learner: str, teacher: str | None, images: str | None = None) -> Self:
         """The cell of a learner of a run.
 
         Args:
             config: settings of the run.
             learner: its name.
             teacher: digest of the weights that were given for the teacher; None where the settings say how to train it.
+            images: digest of the images; None where the name of the data set says which they are.
         """
         method = {part: to_plain(own) for part, own in config.method_settings(learner).items()}
-        return cls(_hash({**shared_settings(config), "teacher_weights": teacher}), _hash(method), config.seed)
+        setup = {**shared_settings(config), "teacher_weights": teacher, "images": images}
+        return cls(_hash(setup), _hash(method), config.seed)
 
 
 @dataclass(frozen=True)

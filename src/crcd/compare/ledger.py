@@ -30,8 +30,8 @@ class Entry:
         top1_by_epoch: accuracy after each epoch, percent.
         teacher: network, cost, scores, how long it was trained, and ``weights``, the digest of its weights. ``given``
             says whether they came with the command, so that the settings do not tell how they were made.
-        run: data, numbers of images, what was scored on, commit, device, versions, and ``side_by_side``, the learners
-            that shared the batches and the seconds of a step.
+        run: data, numbers of images, what was scored on, commit, device, versions, ``side_by_side``, the learners that
+            shared the batches and the seconds of a step, and ``images``, a digest where no name stands for them.
         settings: all settings of the run that have an effect, those of other methods left out.
     """
 
@@ -67,7 +67,7 @@ class Entry:
         given = self.teacher["weights"] if self.teacher.get("given") else None
         try:
             config = fill(DistillConfig(), {**self.settings, "methods": [self.method], "seed": self.seed}, "ledger")
-            return Cell.of(config, self.method, given)
+            return Cell.of(config, self.method, given, self.run.get("images"))
         except CrcdError:
             return None
 
@@ -90,17 +90,30 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.entries: list[Entry] = []
+        self._cut_off: set[int] = set()
+        self.read()
+
+    def read(self) -> None:
+        """Read the file anew: another process may have added to it."""
+        path = self.path
+        self.entries = []
         if not path.exists():
             return
+        if not path.is_file():
+            raise CrcdError(f"ledger {path} is no file: name a JSONL file with --ledger")
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise CrcdError(f"ledger {path} can't be read ({error}): name a JSONL file with --ledger") from error
         for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
             try:
                 plain = json.loads(line)
             except json.JSONDecodeError:
-                log.warning("%s: line %d is cut off, it is left out", path, number)
+                if number not in self._cut_off:
+                    log.warning("%s: line %d is cut off, it is left out", path, number)
+                self._cut_off.add(number)
                 continue
             if not isinstance(plain, dict):
                 raise CrcdError(f"{path} line {number}: no entry; is this a ledger?")
@@ -113,13 +126,20 @@ class Ledger:
             CrcdError: the file can't be written.
         """
         entries = list(entries)
-        text = "".join(json.dumps(asdict(entry)) + "\n" for entry in entries)
+        self._write("".join(json.dumps(asdict(entry)) + "\n" for entry in entries))
+        self.entries += entries
+
+    def check_writable(self) -> None:
+        """Raises ``CrcdError`` if entries could not be added: better now than after their training."""
+        self._write("")
+
+    def _write(self, text: str) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab+") as file:
                 if file.tell() > 0:
                     file.seek(-1, os.SEEK_END)
-                    text = text if file.read(1) == b"\n" else "\n" + text
+                    text = "\n" + text if text and file.read(1) != b"\n" else text
                 file.write(text.encode())
                 file.flush()
                 os.fsync(file.fileno())
@@ -127,7 +147,6 @@ class Ledger:
             raise CrcdError(
                 f"ledger {self.path} can't be written ({error.strerror}): make room or name another"
             ) from error
-        self.entries += entries
 
     def measured(self) -> dict[Cell, Entry]:
         """The latest entry of each cell."""

@@ -5,7 +5,7 @@ import json
 import logging
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -17,6 +17,8 @@ import torchvision
 from crcd import __version__
 from crcd.compare.cell import Cell, Setup
 from crcd.compare.ledger import Entry, Ledger
+from crcd.compare.lock import alone
+from crcd.data import load_dataset
 from crcd.errors import CrcdError
 from crcd.models import weights_digest
 from crcd.train.build import load_model
@@ -31,8 +33,8 @@ from crcd.train.run_folder import RunFolder
 from crcd.train.scratch import train
 from crcd.train.stop import RunStopped
 
-FAILURES = (CrcdError, RuntimeError, ValueError, OSError)
-"""What a cell may fail with without ending the others."""
+NAMED = ("digits", "cifar10", "cifar100", "fashion-mnist", "stl10", "imagenet")
+"""Data sets whose images are told by their name."""
 
 log = logging.getLogger(__name__)
 
@@ -79,11 +81,12 @@ class Comparison:
         self.deadline = None if budget is None else time.monotonic() + budget
         self.failures: list[Failure] = []
         self._given: dict[Setup, str] = {}
+        self._images: dict[tuple[Any, ...], str] = {}
 
     def cells(self) -> list[tuple[Cell, Setup, str]]:
         """Every cell, with its setup and the name of its method; setups may share cells."""
         return [
-            (Cell.of(replace(setup.config, seed=seed), method, self._digest(setup)), setup, method)
+            (self._cell(setup, method, seed), setup, method)
             for seed in self.seeds
             for setup in self.setups
             for method in setup.methods
@@ -103,39 +106,58 @@ class Comparison:
 
         Raises:
             RunStopped: a signal or the time budget stopped it; calling it again goes on.
+            CrcdError: another process works in the folder, or the ledger can't be written.
         """
-        for done, (seed, setup) in enumerate(product(self.seeds, self.setups), 1):
-            measured = self.ledger.measured()
-            config = replace(setup.config, seed=seed)
-            missing = [m for m in setup.methods if Cell.of(config, m, self._digest(setup)) not in measured]
-            if missing:
-                of = len(self.seeds) * len(self.setups)
-                reporter.note(f"{done} of {of}: {setup.label}, seed {seed}: {' '.join(missing)}")
-                self._measure(setup, replace(config, methods=tuple(missing)), reporter)
+        with alone(self.folder):
+            self.ledger.check_writable()
+            for done, (seed, setup) in enumerate(product(self.seeds, self.setups), 1):
+                self.ledger.read()
+                measured = self.ledger.measured()
+                missing = tuple(m for m in setup.methods if self._cell(setup, m, seed) not in measured)
+                if missing:
+                    of = len(self.seeds) * len(self.setups)
+                    reporter.note(f"{done} of {of}: {setup.label}, seed {seed}: {' '.join(missing)}")
+                    for entries in self._measure(setup, replace(setup.config, seed=seed, methods=missing), reporter):
+                        self.ledger.append(entries)
 
-    def _measure(self, setup: Setup, config: DistillConfig, reporter: Reporter) -> None:
+    def _cell(self, setup: Setup, method: str, seed: int) -> Cell:
+        config = replace(setup.config, seed=seed)
+        return Cell.of(config, method, self._digest(setup), self._images_digest(setup.config))
+
+    def _measure(self, setup: Setup, config: DistillConfig, reporter: Reporter) -> Iterator[list[Entry]]:
+        """Entries of one setup and seed, run by run."""
         try:
             teacher = self._teacher(config, reporter)
-        except FAILURES as error:
+        except RunStopped:
+            raise
+        except Exception as error:
             self._fail(setup, config.seed, config.methods, error)
         else:
-            self._isolate(setup, config, teacher, reporter)
+            yield from self._isolate(setup, config, teacher, reporter)
 
-    def _isolate(self, setup: Setup, config: DistillConfig, teacher: TeacherFile, reporter: Reporter) -> None:
+    def _isolate(
+        self, setup: Setup, config: DistillConfig, teacher: TeacherFile, reporter: Reporter
+    ) -> Iterator[list[Entry]]:
         """Train the methods side by side; where one fails, the others without it."""
         try:
-            self._run(setup, config, teacher, reporter)
+            folder = self._run(setup, config, teacher, reporter)
+        except RunStopped:
+            raise
         except LearnerFailed as error:
             self._fail(setup, config.seed, [error.learner], error)
             others = tuple(name for name in config.methods if name != error.learner)
             if others:
-                self._isolate(setup, replace(config, methods=others), teacher, reporter)
-        except FAILURES as error:
+                yield from self._isolate(setup, replace(config, methods=others), teacher, reporter)
+        except Exception as error:
             if len(config.methods) == 1:
                 self._fail(setup, config.seed, config.methods, error)
                 return
             for name in config.methods:
-                self._isolate(setup, replace(config, methods=(name,)), teacher, reporter)
+                yield from self._isolate(setup, replace(config, methods=(name,)), teacher, reporter)
+        else:
+            yield _entries(setup, config, folder, teacher.entry, self._images_digest(config))
+            for checkpoint in folder.path.rglob("checkpoint.pt"):
+                checkpoint.unlink()
 
     def _fail(self, setup: Setup, seed: int, methods: Sequence[str], error: Exception) -> None:
         if not isinstance(error, CrcdError):
@@ -146,23 +168,22 @@ class Comparison:
         self.failures += [Failure(setup.label, name, seed, reason) for name in methods]
         log.warning("%s, seed %d, %s failed: %s", setup.label, seed, " ".join(methods), reason)
 
-    def _run(self, setup: Setup, config: DistillConfig, teacher: TeacherFile, reporter: Reporter) -> None:
-        """Train the methods side by side and add them to the ledger."""
+    def _run(self, setup: Setup, config: DistillConfig, teacher: TeacherFile, reporter: Reporter) -> RunFolder:
+        """Train the methods side by side."""
         own = replace(config, teacher_weights=teacher.weights, teacher_epochs=None, teacher_lr=None, teacher_seed=None)
-        digest = hashlib.sha256(f"{fingerprint(own)} {self._digest(setup)}".encode()).hexdigest()[:8]
-        folder = RunFolder(self.folder / f"{setup.slug}-seed{config.seed}-{digest}")
+        what = _short(fingerprint(own), self._digest(setup), self._images_digest(config))
+        folder = RunFolder(self.folder / f"{setup.slug}-seed{config.seed}-{what}")
         resume = folder.path if folder.config.is_file() else None
         distill(replace(own, out=folder.path, resume=resume, time_budget=self._time_left()), reporter)
-        self.ledger.append(_entries(setup, config, folder, teacher.entry))
-        for checkpoint in folder.path.rglob("checkpoint.pt"):
-            checkpoint.unlink()
+        return folder
 
     def _teacher(self, config: DistillConfig, reporter: Reporter) -> TeacherFile:
         """The teacher, trained if need be."""
         if config.teacher_weights is not None:
             return TeacherFile(config.teacher_weights, {"given": True})
         plan = config.for_teacher(None)
-        folder = RunFolder(self.folder / "teachers" / f"{config.teacher.replace('/', '_')}-{fingerprint(plan)[:8]}")
+        what = _short(fingerprint(plan), self._images_digest(config))
+        folder = RunFolder(self.folder / "teachers" / f"{config.teacher.replace('/', '_')}-{what}")
         if not folder.summary.is_file():
             resume = folder.path if folder.config.is_file() else None
             train(replace(plan, out=folder.path, resume=resume, time_budget=self._time_left()), reporter)
@@ -190,6 +211,21 @@ class Comparison:
             self._given[setup] = weights_digest(model.state_dict())
         return self._given[setup]
 
+    def _images_digest(self, config: DistillConfig) -> str | None:
+        """Digest of all images and their classes; None for a data set that its name stands for."""
+        if config.data in NAMED:
+            return None
+        asked = (config.data, config.data_dir, config.image_size, config.skip_corrupt)
+        if asked not in self._images:
+            data = load_dataset(*asked[:2], image_size=config.image_size, skip_corrupt=config.skip_corrupt)
+            parts = [f"{images.digest()} {images.labels.tolist()}" for images in (data.train, data.test)]
+            self._images[asked] = _short(*parts, *data.class_names)
+        return self._images[asked]
+
+
+def _short(*what: object) -> str:
+    return hashlib.sha256(" ".join(map(str, what)).encode()).hexdigest()[:8]
+
 
 def _with_teacher_seed(config: DistillConfig) -> DistillConfig:
     if config.teacher_weights is not None or config.teacher_seed is not None:
@@ -197,7 +233,9 @@ def _with_teacher_seed(config: DistillConfig) -> DistillConfig:
     return replace(config, teacher_seed=0)
 
 
-def _entries(setup: Setup, config: DistillConfig, folder: RunFolder, teacher: dict[str, Any]) -> list[Entry]:
+def _entries(
+    setup: Setup, config: DistillConfig, folder: RunFolder, teacher: dict[str, Any], images: str | None
+) -> list[Entry]:
     """Ledger entries of all learners of a finished run."""
     summary = folder.read_summary()
     top1: dict[str, list[float]] = {}
@@ -209,7 +247,7 @@ def _entries(setup: Setup, config: DistillConfig, folder: RunFolder, teacher: di
     for name in ("seed", "epochs"):
         del summary[name]
     versions = {"crcd": __version__, "torch": torch.__version__, "torchvision": torchvision.__version__}
-    run = {**summary, "versions": versions, "side_by_side": list(learners)}
+    run = {**summary, "versions": versions, "side_by_side": list(learners), "images": images}
     entries = []
     for name, result in learners.items():
         settings = {

@@ -31,7 +31,12 @@ class Difference(Spread):
     high: float
 
     def __str__(self) -> str:
-        return f"{self.mean:+.2f}" if self.n == 1 else f"{self.mean:+.2f} ± {self.std:.2f}"
+        return signed(self.mean) if self.n == 1 else f"{signed(self.mean)} ± {self.std:.2f}"
+
+
+def signed(value: float) -> str:
+    """Two digits after the point, with a sign; a zero is +0.00."""
+    return f"{round(value, 2) + 0.0:+.2f}"
 
 
 def spread(values: Sequence[float]) -> Spread:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from crcd.compare.ledger import Entry
 from crcd.compare.published import published
-from crcd.compare.statistics import Difference, Spread, paired, spread
+from crcd.compare.statistics import Difference, Spread, paired, signed, spread
 
 SCORES = {
     "agreement": ("agreement %", 2),
@@ -116,10 +116,8 @@ def _gains(found: Sequence[Column], baseline: str) -> Table:
     rows = []
     for method in _methods(found):
         if method != baseline:
-            gains = [column.gain(method, baseline) for column in found]
-            rows.append(
-                [method, *(f"{gain} ({_interval(gain)})".removesuffix(" ()") if gain else "" for gain in gains)]
-            )
+            gains = [(_gain(column, method, baseline), _interval(column.gain(method, baseline))) for column in found]
+            rows.append([method, *(f"{gain} ({interval})" if interval else gain for gain, interval in gains)])
     title = f"Paired difference to {baseline}, points (95 % interval of its mean)"
     return Table(title, ["", *(column.label for column in found)], rows)
 
@@ -128,11 +126,13 @@ def _setup(column: Column, baseline: str) -> Table:
     shown = [name for name in SCORES if any(column.scores(method, name) for method in column.entries)]
     blank = [""] * len(shown)
     first = column.first
-    rows = [[f"teacher ({first.teacher['model']})", "", str(column.teachers()), "", "", *blank]]
+    teachers = column.teachers()
+    several = f", {teachers.n} of them" if teachers.n > 1 else ""
+    rows = [[f"teacher ({first.teacher['model']}{several})", "", str(teachers), "", "", *blank]]
     for method, own in column.entries.items():
         gain = column.gain(method, baseline)
         scores = [_score(column.scores(method, name), SCORES[name][1]) for name in shown]
-        cells = [str(len(own)), _spread(column.scores(method)), str(gain) if gain else "", _interval(gain)]
+        cells = [str(len(own)), _spread(column.scores(method)), _gain(column, method, baseline), _interval(gain)]
         rows.append([f"{method} ({first.result['model']})", *cells, *scores])
     reported = column.published()
     rows += [[f"{method} [{source}]", "", f"{top1:.2f}", "", "", *blank] for (method, source), top1 in reported.items()]
@@ -157,8 +157,18 @@ def _score(values: Mapping[tuple[int, str], float], digits: int) -> str:
     return f"{spread(list(values.values())).mean:.{digits}f}" if values else ""
 
 
+def _gain(column: Column, method: str, baseline: str) -> str:
+    """A difference, and of how many pairs where these are not all of the method's."""
+    runs, gain = len(column.scores(method)), column.gain(method, baseline)
+    if method == baseline or not runs:
+        return ""
+    if gain is None:
+        return "no pairs"
+    return str(gain) if gain.n == runs else f"{gain} ({gain.n} of {runs} paired)"
+
+
 def _interval(gain: Difference | None) -> str:
-    return "" if gain is None or math.isnan(gain.low) else f"{gain.low:+.2f} to {gain.high:+.2f}"
+    return "" if gain is None or math.isnan(gain.low) else f"{signed(gain.low)} to {signed(gain.high)}"
 
 
 def _notes(found: Sequence[Column], beside: bool) -> list[str]:
@@ -167,10 +177,8 @@ def _notes(found: Sequence[Column], beside: bool) -> list[str]:
     where = " and ".join(dict.fromkeys(f"{r['scored_images']} {r['scored_on']} images of {r['data']}" for r in run))
     commits = ", ".join(dict.fromkeys(r["commit"][:7] + "-dirty" * r["commit"].endswith("-dirty") for r in run))
     devices = ", ".join(dict.fromkeys(r["device"] for r in run))
-    notes = [
-        f"± is the standard deviation over seeds; differences are paired by seed; {where}, last epoch; measured at "
-        f"{commits} on {devices}."
-    ]
+    measured = f"{where}, last epoch; measured at {commits} on {devices}."
+    notes = [f"± is the standard deviation over seeds; differences are paired by seed and teacher; {measured}"]
     if beside:
         notes.append("Rows with a source in brackets are what others report, with their own teachers.")
     return notes

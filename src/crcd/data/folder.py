@@ -75,7 +75,16 @@ def list_part(part: Path) -> Part:
         classes, number = find_classes(str(part))
     except FileNotFoundError as error:
         raise CrcdError(f"{part} holds no class folder: each class needs a folder with images") from error
-    return Part(part, classes, make_dataset(str(part), number, extensions=IMG_EXTENSIONS, allow_empty=True))
+    samples = make_dataset(str(part), number, extensions=IMG_EXTENSIONS, allow_empty=True)
+    loops = {folder: _loops(folder, part) for folder in {Path(path).parent for path, _ in samples}}
+    return Part(part, classes, [(path, label) for path, label in samples if not loops[Path(path).parent]])
+
+
+def _loops(folder: Path, part: Path) -> bool:
+    """Whether the way to a folder leads through a link to one that it has passed before."""
+    way = [folder, *folder.parents]
+    way = way[: way.index(part) + 1]
+    return any(place.is_symlink() and place.resolve() in {p.resolve() for p in place.parents} for place in way)
 
 
 def faults(parts: tuple[Part, Part]) -> list[str]:

@@ -33,6 +33,7 @@ from crcd.methods.vid import VID, VIDConfig
 from crcd.methods.wttm import WTTM, WTTMConfig
 from crcd.relation.config import RelationConfig
 from crcd.relation.view import View
+from crcd.train.config_file import fill
 
 METHODS: dict[str, tuple[type[Method], type[Any]]] = {
     "kd": (KD, KDConfig),
@@ -105,18 +106,44 @@ def needs_one_class(name: str) -> bool:
     return any(METHODS[part][0].one_class for part in method_parts(name))
 
 
-def build_method(settings: Mapping[str, Any], student: View, teacher: View, labels_N: Tensor) -> Method | None:
-    """The method, or the sum of methods, that settings are given for; None without any.
+def method_settings(name: str, usual: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of each method of a learner's name: the usual ones, but for what the name changes after @.
 
     Args:
-        settings: of each method, by its name.
-        student: any view of the student; see ``Method.build``.
-        teacher: the teacher's view of the same batch.
-        labels_N: class of every training sample.
+        name: as ``build_method`` takes it.
+        usual: settings by method, at least of those in the name.
+
+    Raises:
+        CrcdError: the name is wrong, or a change is of no setting or no value for it.
     """
-    config = {part: (METHODS[part][0], own) for part, own in settings.items()}
+    _, changes = split_name(name)
+    return {part: fill(usual[part], changes.get(part, {}), f"method '{name}'") for part in method_parts(name)}
+
+
+def build_method(methods: str | Mapping[str, Any], student: View, teacher: View, labels_N: Tensor) -> Method:
+    """A method, or the sum of several, for two networks.
+
+    The student's loss is ``method.ce_weight * CE + method(student_view, teacher_view, batch)["loss"]``. Train the
+    method's parameters with the student's, and keep its ``state_dict`` (heads and banks) in checkpoints.
+
+    Args:
+        methods: a name such as ``crcd+kd`` for default settings, but for what it changes after @
+            (``crcd+kd@crcd.negatives=512,kd.weight=1``); or each method's settings by its name, such as
+            ``{"crcd": RelationConfig(negatives=512), "kd": KDConfig()}``.
+        student: any view of the student, which shapes are read off; with feature maps if a method ``uses_maps``.
+        teacher: the teacher's view of the same batch.
+        labels_N: class of every training sample, in the order of ``Batch.index``, [N].
+
+    Raises:
+        CrcdError: the name or a setting is wrong, it is ``ce`` (the student alone), or the settings do not fit the
+            networks or the data.
+    """
+    if isinstance(methods, str):
+        methods = method_settings(methods, {part: settings() for part, (_, settings) in METHODS.items()})
+    config = {part: (METHODS[part][0], own) for part, own in methods.items()}
+    if not config:
+        raise CrcdError(f"'{PLAIN}' is cross-entropy alone and has no terms to build: name a method, such as crcd+kd")
     if len(config) > 1:
         return Combined.build(config, student, teacher, labels_N)
-    for kind, own in config.values():
-        return kind.build(own, student, teacher, labels_N)
-    return None
+    ((kind, own),) = config.values()
+    return kind.build(own, student, teacher, labels_N)

@@ -13,14 +13,14 @@ from crcd.relation.view import View
 class Combined(Method):
     """The sum of several methods' losses, each with its own weight, such as ``crd+kd``.
 
-    The cross-entropy beside them has the smallest weight that one of them asks for. First stages of several come one
+    The cross-entropy beside them has the largest weight that one of them asks for. First stages of several come one
     after the other, in this order; a method that has no terms afterwards is no part of the sum.
     """
 
     def __init__(self, methods: Mapping[str, Method]) -> None:
         super().__init__()
         self.methods = nn.ModuleDict(methods)
-        self.ce_weight = min(method.ce_weight for method in methods.values())
+        self.ce_weight = max(method.ce_weight for method in methods.values())
         self.beside_ce = any(method.beside_ce for method in methods.values())
 
     @classmethod

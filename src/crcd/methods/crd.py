@@ -157,7 +157,7 @@ class CRD(Method):
         if self.training:
             self.bank.update(elements)
         crd = self.config.weight * (student_loss + teacher_loss)
-        return {"loss": crd, "crd": crd.detach(), "mi_bound": bound}
+        return {"loss": crd, "crd": crd.detach(), "crd_mi_bound": bound}
 
 
 def _kept(negatives: Negatives) -> Negatives:

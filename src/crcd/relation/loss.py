@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -83,13 +83,13 @@ class _Direction(nn.Module):
             self.log_z = mean.log() + math.log(self.num_samples)
         return contrast(NCE(self.config.temperature, self.log_z, self.num_samples))
 
-    def get_extra_state(self) -> Any:
-        """Log Z."""
-        return self.log_z
+    def get_extra_state(self) -> Tensor:
+        """Log Z, empty before it is known: formats that hold tensors alone keep it, too."""
+        return torch.empty(0) if self.log_z is None else self.log_z
 
-    def set_extra_state(self, state: Any) -> None:
+    def set_extra_state(self, state: Tensor) -> None:
         """Take log Z back."""
-        self.log_z = state
+        self.log_z = state if state.numel() else None
 
 
 @dataclass(frozen=True)

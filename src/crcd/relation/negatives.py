@@ -55,4 +55,4 @@ class Negatives:
         is_anchor_bK = (sorted_A[place_bK] == sample_bK) & (sample_bK >= 0)
         hits_BA = torch.zeros_like(count_BA)
         hits_BA.scatter_add_(1, place_bK.expand(batch, -1), usable_BK * is_anchor_bK)
-        return count_BA - hits_BA[:, torch.searchsorted(sorted_A, anchor_sample_A)]
+        return count_BA - hits_BA[:, torch.searchsorted(sorted_A, anchor_sample_A.contiguous())]

@@ -84,7 +84,8 @@ def build_learners(config: DistillConfig, material: Material, images: Images, te
             example = torch.linspace(-1, 1, 2 * math.prod(images.shape)).view(2, *images.shape)
             with torch.no_grad():
                 views = reader(example), teacher.viewer(example.to(material.device))
-            method = build_method(config.method_settings(name), *views, images.labels)
+            settings = config.method_settings(name)
+            method = build_method(settings, *views, images.labels) if settings else None
         weight_C = material.class_weights(images)
         learners.append(Learner(name, viewer, method, config, stream, material.device, config, weight_C))
     return learners

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from crcd.errors import CrcdError
-from crcd.methods import method_parts, needs_one_class, uses_maps
+from crcd.methods import method_parts, method_settings, needs_one_class, uses_maps
 from crcd.methods.ab import ABConfig
 from crcd.methods.at import ATConfig
 from crcd.methods.catkd import CATKDConfig
@@ -19,7 +19,6 @@ from crcd.methods.ft import FTConfig
 from crcd.methods.itrd import ITRDConfig
 from crcd.methods.kd import KDConfig
 from crcd.methods.luminet import LumiNetConfig
-from crcd.methods.names import split_name
 from crcd.methods.nst import NSTConfig
 from crcd.methods.pkt import PKTConfig
 from crcd.methods.reviewkd import ReviewKDConfig
@@ -29,7 +28,6 @@ from crcd.methods.srrl import SRRLConfig
 from crcd.methods.vid import VIDConfig
 from crcd.methods.wttm import WTTMConfig
 from crcd.relation.config import RelationConfig
-from crcd.train.config_file import fill
 from crcd.train.options import ComputeOptions, DataOptions, OptimiserOptions, RunOptions, require
 
 
@@ -164,9 +162,7 @@ class DistillConfig(TeachingOptions, TrainOptions):
         Raises:
             CrcdError: the name is wrong, or a change is of no setting or no value for it.
         """
-        _, changes = split_name(learner)
-        source = f"method '{learner}'"
-        return {part: fill(getattr(self, part), changes.get(part, {}), source) for part in method_parts(learner)}
+        return method_settings(learner, vars(self))
 
     def for_teacher(self, out: Path | None) -> TrainConfig:
         """Settings of training this run's teacher from scratch, as a run of its own in the folder ``out``."""
