@@ -83,7 +83,7 @@ def test_classes_that_differ(photographs):
     report = check("folder", photographs)
     assert report.lines[0] == "train: 6 images of 3 classes, 0 (empty) to 3 (cat) each"
     assert report.faults == [
-        f"{photographs}/train: no image of empty: each class needs a folder with images",
+        f"{photographs}/train: no image of empty: each class needs images",
         f"{photographs}/train and {photographs}/val have different classes (dog, empty, hound): "
         "give both the same class folders",
     ]

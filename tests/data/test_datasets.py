@@ -7,7 +7,18 @@ import pytest
 import torch
 from PIL import Image
 
-from crcd.data import Loader, TensorImages, check_labels, dataset_names, default_recipe, load_dataset, split, subset
+from crcd.data import (
+    Loader,
+    TensorImages,
+    check_labels,
+    dataset_names,
+    default_recipe,
+    known_labels,
+    labelled,
+    load_dataset,
+    split,
+    subset,
+)
 from crcd.data import encoded as encoded_module
 from crcd.data.decode import decode
 from crcd.errors import CrcdError
@@ -128,7 +139,7 @@ def test_faulty_folders(tmp_path):
         load_dataset("folder", tmp_path / "a")
     root = make_folder(tmp_path / "b")
     (root / "train/empty").mkdir()
-    with pytest.raises(CrcdError, match=r"empty.*each class needs a folder with images"):
+    with pytest.raises(CrcdError, match=r"empty.*each class needs images"):
         load_dataset("folder", root)
     (root / "train/empty").rmdir()
     (root / "val/light").rename(root / "val/bright")
@@ -196,6 +207,36 @@ def test_subset_and_split_keep_the_classes_in_proportion():
     for fraction in (0.001, 0.999):
         with pytest.raises(CrcdError, match="leaves a class empty"):
             split(train, fraction, 0)
+
+
+def test_choices_leave_unlabelled_images_where_they_are():
+    labels = torch.tensor([0, -1, 1, 0, 1, -1, 0, 1, 0, 1, -1])
+    images = TensorImages(torch.arange(11, dtype=torch.uint8)[:, None, None, None], labels)
+    few = subset(images, 4, 0)
+    assert torch.bincount(few.labels + 1).tolist() == [3, 2, 2]
+    numbers = few.image_NCHW.flatten()
+    assert numbers.tolist() == sorted(numbers.tolist())
+    assert torch.equal(labels[numbers.long()], few.labels)
+    assert subset(images, 8, 0) is images
+    keep, out = split(images, 0.25, 0)
+    assert (len(keep), len(out)) == (9, 2)
+    assert sorted(out.labels.tolist()) == [0, 1]
+    assert torch.equal(labels[out.image_NCHW.flatten().long()], out.labels)
+    assert labelled(images).labels.tolist() == known_labels(images).tolist() == [0, 1, 0, 1, 0, 1, 0, 1]
+    assert labelled(out) is out
+
+
+def test_unlabelled_folder(tmp_path):
+    root = make_folder(tmp_path)
+    for name in ("a.jpg", "deep/b.png"):
+        (root / "unlabelled" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9), (120, 120, 120)).save(root / "unlabelled" / name)
+    (root / "unlabelled/notes.txt").write_text("no image")
+    data = load_dataset("folder", root, image_size=8)
+    assert data.class_names == ("dark", "light")
+    assert data.train.labels.tolist() == [0] * 5 + [1] * 5 + [-1] * 2
+    assert data.train.fetch(torch.tensor([10, 11])).unique().tolist() == [120]
+    assert len(data.test) == 10
 
 
 def test_class_of_one_image_cannot_be_divided():

@@ -70,9 +70,9 @@ def test_a_pool_shows_each_image_in_its_few_augmentations_whatever_the_seed():
 
 def test_a_view_of_the_pool_is_the_same_however_many_there_are():
     few, many = loader(pool=2), loader(pool=5)
-    assert few.pool_RN3 is not None
-    assert many.pool_RN3 is not None
-    assert torch.equal(few.pool_RN3, many.pool_RN3[:2])
+    assert few.pool_RNP is not None
+    assert many.pool_RNP is not None
+    assert torch.equal(few.pool_RNP, many.pool_RNP[:2])
     assert few.pool_identity() == many.pool_identity()
 
 
@@ -103,6 +103,14 @@ def test_same_epoch_same_batches_and_resume_is_the_tail(size, seed, epoch, start
 def test_other_seed_or_epoch_other_batches(seed, epoch):
     a, b = next(loader().epoch(0)), next(loader(seed=seed).epoch(epoch))
     assert not torch.equal(a.index, b.index)
+
+
+def test_batches_tell_which_images_are_labelled():
+    source = TensorImages(images().image_NCHW, torch.arange(23) % 4 - 1)
+    for batch in loader(source=source).epoch(0):
+        assert torch.equal(batch.labelled, batch.target >= 0)
+        assert torch.equal(batch.target, batch.index % 4 - 1)
+    assert next(loader().epoch(0)).labelled is None
 
 
 def files(tmp_path: Path, n: int = 9) -> FolderImages:

@@ -71,6 +71,18 @@ def test_bank_update_mixes_by_momentum_and_replaces_at_first():
     assert torch.equal(bank.teacher_ND[1], untouched)
 
 
+def test_of_a_sample_that_comes_twice_the_last_usable_element_is_kept():
+    index, usable = torch.tensor([4, 2, 4, 4, 2]), torch.tensor([True, False, True, False, False])
+    bank = Bank(LABELS, 4, 3, exact=True, shared=True, momentum=0.5)
+    before = bank.teacher_ND.clone()
+    batch = elements(index)._replace(usable_B=usable)
+    bank.update(batch)
+    torch.testing.assert_close(bank.teacher_ND[4], batch.teacher_BD[2])
+    torch.testing.assert_close(bank.student_ND[4], batch.student_BD[2])
+    assert torch.equal(bank.teacher_ND[2], before[2])
+    assert bank.seen_N.nonzero().flatten().tolist() == [4]
+
+
 def test_bank_without_index():
     bank = Bank(LABELS, 4, 3, exact=True, shared=True, momentum=0.5)
     with pytest.raises(CrcdError, match="pass index"):

@@ -1,4 +1,5 @@
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from torch.nn.functional import cross_entropy
 from crcd.data.batch import Batch
 from crcd.methods.kd import KD, KDConfig, distillation_loss
 from crcd.models import Viewer, create_model
+from crcd.relation import Mixture
 from crcd.train.learner import Learner
 from crcd.train.options import ComputeOptions, OptimiserOptions
 from crcd.train.randomness import RandomStream
@@ -66,6 +68,26 @@ def test_what_is_kept_is_the_moving_average_and_frozen_parts_stay(batch):
         assert torch.equal(now, before[name]) == name.startswith("body.stem"), name
         if kept.is_floating_point():
             torch.testing.assert_close(kept, 0.75 * before[name] + 0.25 * now)
+
+
+def test_cross_entropy_of_mixed_images_is_mixed(batch):
+    mixture = Mixture(torch.linspace(0.3, 1, 8), torch.arange(8).roll(1))
+    learner = make_learner(None)
+    logits = deepcopy(learner.viewer.model).train()(batch.image)
+    own, other = (cross_entropy(logits, y, reduction="none") for y in (batch.target, batch.target[mixture.partner_B]))
+    learner.step(replace(batch, mixture=mixture), None)
+    expected = (mixture.share_B * own + (1 - mixture.share_B) * other).mean()
+    assert learner.totals.means()["ce"] == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_classes_may_weigh(batch):
+    weight, plain = torch.linspace(0.1, 3, 10), make_learner(None)
+    logits = deepcopy(plain.viewer.model).train()(batch.image)
+    expected = (weight[batch.target] * cross_entropy(logits, batch.target, reduction="none")).mean()
+    options = (OptimiserOptions(), RandomStream(0, CPU), CPU, ComputeOptions())
+    learner = Learner("ce", plain.viewer, None, *options, class_weight_C=weight)
+    learner.step(batch, None)
+    assert learner.totals.means()["ce"] == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_without_a_teacher_the_method_rests(batch):

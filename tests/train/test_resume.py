@@ -123,12 +123,13 @@ def test_a_run_that_crashed_in_any_stage_goes_on(in_stages, uninterrupted_in_sta
     assert results(distill(replace(config, resume=config.out)).folder) == uninterrupted_in_stages
 
 
-@pytest.mark.parametrize("steps", [2, 5])
-def test_every_way_to_train_goes_on_to_the_same_bits(quick, tmp_path, steps):
+@pytest.mark.parametrize(("steps", "balance"), [(2, "sampler"), (5, "loss")])
+def test_every_way_to_train_goes_on_to_the_same_bits(quick, tmp_path, steps, balance):
     """3 steps an epoch; the moving average, moments and rates of layers are part of the state."""
     config = quick(
         methods=("kd", "fsp"), fsp=FSPConfig(1), optimizer="adamw", lr=1e-3, layer_decay=0.8, decay_norms=False,
         clip_norm=1.0, label_smoothing=0.1, ema=0.9, batch_parts=4, freeze=("body.stem",),
+        balance=balance, crop="random-resized", policy="randaugment", mixup=0.2, cutmix=1.0,
     )  # fmt: skip
     whole = distill(replace(config, out=tmp_path / "whole"))
     cut = replace(config, out=tmp_path / "cut", checkpoint_seconds=1e-9)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from crcd.data import CropFlip, Loader, TensorImages
+from crcd.data import CropFlip, Loader, Mix, TensorImages
 from crcd.methods.combined import Combined
 from crcd.methods.crcd import CRCD
 from crcd.methods.fsp import FSP, FSPConfig
@@ -30,13 +30,13 @@ CLASSES = 5
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
-def build(kind, device=CPU, objective="infonce", source="bank", relation="difference"):
+def build(kind, device=CPU, objective="infonce", source="bank", relation="difference", mix=None, unlabelled=False):
     """A step of three learners (ce, kd, crcd) under one teacher, and its loader; the same whenever it is built."""
     g = torch.Generator().manual_seed(0)
     pixels = torch.randint(256, (96, 1, 8, 8), generator=g, dtype=torch.uint8)
-    images = TensorImages(pixels, torch.arange(96) % CLASSES)
+    images = TensorImages(pixels, torch.arange(96) % (CLASSES + unlabelled) - int(unlabelled))
     loader = Loader(
-        images, 12, augment=CropFlip(1), mean=(0.5,), std=(0.5,), device=device, seed=0, train=True
+        images, 12, augment=CropFlip(1), mix=mix, mean=(0.5,), std=(0.5,), device=device, seed=0, train=True
     )  # fmt: skip
     torch.manual_seed(0)
     teacher = Teacher(create_model("resnet8", CLASSES, 1), device, ComputeOptions())
@@ -61,8 +61,8 @@ def train(step, loader, epochs=2):
 
 def assert_same(learners, others, **tolerance):
     for one, other in zip(learners, others, strict=True):
-        tensors = [*one.viewer.state_dict().values(), *one.optimizer.state_dict()["state"][0].values()]
-        wanted = [*other.viewer.state_dict().values(), *other.optimizer.state_dict()["state"][0].values()]
+        tensors = [*one.viewer.state_dict().values(), *one.optimiser.state_dict()["state"][0].values()]
+        wanted = [*other.viewer.state_dict().values(), *other.optimiser.state_dict()["state"][0].values()]
         if one.method is not None:
             tensors += [x for x in one.method.state_dict().values() if isinstance(x, torch.Tensor)]
             wanted += [x for x in other.method.state_dict().values() if isinstance(x, torch.Tensor)]
@@ -83,8 +83,10 @@ class NoReads(TorchDispatchMode):
 
 @pytest.mark.parametrize("objective", ["infonce", "nce"])
 @pytest.mark.parametrize("source", ["bank", "queue", "batch"])
-def test_a_step_reads_no_value_from_the_device(objective, source):
-    step, loader = build(Step, objective=objective, source=source)
+@pytest.mark.parametrize("mix", [None, Mix(0.2, 1.0, 0.5)])
+@pytest.mark.parametrize("unlabelled", [False, True])
+def test_a_step_reads_no_value_from_the_device(objective, source, mix, unlabelled):
+    step, loader = build(Step, objective=objective, source=source, mix=mix, unlabelled=unlabelled)
     inputs = list(loader.inputs(0))
     for first in inputs[:2]:  # the constant of nce is read once, when it is frozen
         step(first, 0.05, 1.0)

@@ -1,13 +1,29 @@
 """Data sets by name or folder, and their batches on the device."""
 
 from crcd.data.augment import CropFlip
+from crcd.data.balance import class_weights
 from crcd.data.batch import Batch
-from crcd.data.dataset import DataSet, Images, TensorImages, check_labels, split, subset
+from crcd.data.dataset import (
+    UNLABELLED,
+    DataSet,
+    Images,
+    TensorImages,
+    check_labels,
+    known_labels,
+    labelled,
+    relabelled,
+    split,
+    subset,
+)
 from crcd.data.encoded import EncodedImages, FolderImages
 from crcd.data.loader import Inputs, Loader
+from crcd.data.mix import Mix
+from crcd.data.picture import PictureAugment
 from crcd.data.registry import dataset_names, default_recipe, load_dataset
+from crcd.data.resized_crop import ResizedCropFlip
 
 __all__ = [
+    "UNLABELLED",
     "Batch",
     "CropFlip",
     "DataSet",
@@ -16,11 +32,18 @@ __all__ = [
     "Images",
     "Inputs",
     "Loader",
+    "Mix",
+    "PictureAugment",
+    "ResizedCropFlip",
     "TensorImages",
     "check_labels",
+    "class_weights",
     "dataset_names",
     "default_recipe",
+    "known_labels",
+    "labelled",
     "load_dataset",
+    "relabelled",
     "split",
     "subset",
 ]

@@ -11,18 +11,19 @@ from typing import NamedTuple
 
 import torch
 
-from crcd.data.dataset import Images
+from crcd.data.dataset import UNLABELLED, Images, known_labels
 from crcd.data.decode import CorruptImageError, open_rgb
 from crcd.data.encoded import EncodedImages, in_threads
 from crcd.data.folder import faults, folder_parts
 from crcd.data.hub import PREFIX, hub_parts
 from crcd.data.imagenet import WHERE_TO_GET, imagenet_parts, needed_archives
+from crcd.data.listed import listed_parts
 from crcd.data.official import first_fault
 from crcd.data.registry import default_recipe, load_dataset
 from crcd.data.tiny_imagenet import is_original, tiny_imagenet_parts
 from crcd.errors import CrcdError
 
-PARTS = {"folder": folder_parts, "tiny-imagenet": tiny_imagenet_parts, "imagenet": imagenet_parts}
+PARTS = {"folder": folder_parts, "list": listed_parts, "tiny-imagenet": tiny_imagenet_parts, "imagenet": imagenet_parts}
 """The data sets of image files, and how their files are listed."""
 PUBLISHED = {"fashion-mnist": (60_000, 10_000), "tiny-imagenet": (100_000, 10_000), "imagenet": (1_281_167, 50_000)}
 """Numbers of images of the data sets whose unpacked files have no published hashes."""
@@ -140,12 +141,14 @@ def _packed(root: Path) -> list[str]:
 
 def _census(section: Section) -> str:
     name, classes, images = section
-    sizes = torch.bincount(images.labels, minlength=len(classes))
+    labels = known_labels(images)
+    sizes = torch.bincount(labels, minlength=len(classes))
     least, most = int(sizes.argmin()), int(sizes.argmax())
     each = f"{sizes[least]} each"
     if sizes[least] != sizes[most]:
         each = f"{sizes[least]} ({classes[least]}) to {sizes[most]} ({classes[most]}) each"
-    return f"{name}: {len(images):,} images of {len(classes)} classes, {each}"
+    unlabelled = f", and {len(images) - len(labels):,} unlabelled" if len(labels) < len(images) else ""
+    return f"{name}: {len(labels):,} images of {len(classes)} classes, {each}{unlabelled}"
 
 
 def _read(part: str, images: EncodedImages, report: Report) -> Files:
@@ -181,7 +184,8 @@ def _copies(parts: Sequence[Files]) -> list[str]:
                 continue
             first, j = first_place.setdefault(seen.digest, (part, i))
             if (first, j) != (part, i):
-                other = "" if part.images.labels[i] == first.images.labels[j] else ", of another class"
+                classes = {int(part.images.labels[i]), int(first.images.labels[j])}
+                other = "" if len(classes - {UNLABELLED}) < 2 else ", of another class"
                 pairs[part.name, first.name].append(f"{part.images.name(i)} = {first.images.name(j)}{other}")
     return [
         f"{part} has copies of files of {first}: {len(found)} "

@@ -1,5 +1,6 @@
-"""What a data set is: labelled images to learn from, labelled images to score on, names and pixel statistics."""
+"""What a data set is: images to learn from, labelled images to score on, names and pixel statistics."""
 
+import copy
 import hashlib
 from dataclasses import dataclass
 from typing import Protocol, Self
@@ -11,12 +12,15 @@ from torch import Tensor
 
 from crcd.errors import CrcdError
 
+UNLABELLED = -1
+"""Label of an image to learn from whose class is not known."""
+
 
 class Images(Protocol):
-    """N labelled images of one shape."""
+    """N images of one shape."""
 
     labels: Tensor
-    """Classes, int64, [N]."""
+    """Classes, int64, [N]; ``UNLABELLED`` where one is not known."""
     shape: tuple[int, int, int]
     """C, H, W."""
 
@@ -84,7 +88,7 @@ class DataSet:
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        for part, images in (("training", self.train), ("test", self.test)):
+        for part, images in (("training", labelled(self.train)), ("test", self.test)):
             check_labels(images.labels, len(self.class_names), f"{self.name}, {part} images")
 
     @property
@@ -104,51 +108,82 @@ def check_labels(labels: Tensor, num_classes: int, where: str) -> None:
         )
 
 
+def known_labels(images: Images) -> Tensor:
+    """Labels of the images that have one."""
+    return images.labels[images.labels != UNLABELLED]
+
+
+def labelled(images: Images) -> Images:
+    """The images that have a label, re-numbered from 0."""
+    known = images.labels != UNLABELLED
+    return images if known.all() else images.take(known.nonzero()[:, 0])
+
+
+def relabelled(images: Images, labels: Tensor) -> Images:
+    """The same images with other labels."""
+    own = copy.copy(images)
+    own.labels = labels
+    return own
+
+
 def subset(images: Images, count: int, seed: int) -> Images:
-    """A random choice of ``count`` images, class by class in proportion, re-numbered from 0.
+    """A random choice of ``count`` labelled images, class by class in proportion, and all unlabelled ones.
+
+    They keep their order and are re-numbered from 0.
 
     Raises:
         CrcdError: the choice, or what it leaves, has too few images for one a class.
     """
-    if count == len(images):
+    labels = known_labels(images)
+    if count == len(labels):
         return images
-    classes, most = len(images.labels.unique()), len(images)
+    classes, most = len(labels.unique()), len(labels)
     if not classes <= count <= most - classes:
         raise CrcdError(
             f"{count} training images were asked for: give {classes} (one a class) to {most - classes}, or all {most}"
         )
-    return images.take(_stratified(images, count, seed)[0])
+    return images.take(_with_unlabelled(images, _stratified(labels, count, seed)[0]))
 
 
 def split(images: Images, fraction: float, seed: int) -> tuple[Images, Images]:
-    """Images to learn from, and a share of them held out, class by class in proportion.
+    """Images to learn from, and a share of the labelled ones held out, class by class in proportion.
 
     Raises:
         CrcdError: one of the two has too few images for one a class.
     """
-    held_out = round(len(images) * fraction)
-    classes = len(images.labels.unique())
-    if held_out < classes or len(images) - held_out < classes:
-        raise CrcdError(f"holding out {fraction} of {len(images)} images leaves a class empty: choose another share")
-    keep, out = _stratified(images, len(images) - held_out, seed)
-    return images.take(keep), images.take(out)
+    labels = known_labels(images)
+    held_out = round(len(labels) * fraction)
+    classes = len(labels.unique())
+    if held_out < classes or len(labels) - held_out < classes:
+        raise CrcdError(f"holding out {fraction} of {len(labels)} images leaves a class empty: choose another share")
+    keep, out = _stratified(labels, len(labels) - held_out, seed)
+    known_N = (images.labels != UNLABELLED).nonzero()[:, 0]
+    return images.take(_with_unlabelled(images, keep)), images.take(known_N[out])
 
 
-def _stratified(images: Images, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    classes, sizes = images.labels.unique(return_counts=True)
+def _with_unlabelled(images: Images, chosen: Tensor) -> Tensor:
+    """Numbers of the labelled images at some places among the labelled ones, and of all unlabelled images, in order."""
+    known_N = (images.labels != UNLABELLED).nonzero()[:, 0]
+    taken_N = images.labels == UNLABELLED
+    taken_N[known_N[chosen]] = True
+    return taken_N.nonzero()[:, 0]
+
+
+def _stratified(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    classes, sizes = labels.unique(return_counts=True)
     if sizes.min() < 2:
         raise CrcdError(
             f"class {int(classes[sizes.argmin()])} has one training image only: "
             "a choice class by class needs two or more of each"
         )
-    numbers = np.arange(len(images))
-    chosen, rest = train_test_split(numbers, train_size=count, stratify=images.labels.cpu().numpy(), random_state=seed)
+    numbers = np.arange(len(labels))
+    chosen, rest = train_test_split(numbers, train_size=count, stratify=labels.cpu().numpy(), random_state=seed)
     parts = torch.from_numpy(np.sort(chosen)), torch.from_numpy(np.sort(rest))
     for part in parts:
-        empty = classes[~torch.isin(classes, images.labels[part])]
+        empty = classes[~torch.isin(classes, labels[part])]
         if len(empty):
             raise CrcdError(
-                f"choosing {count} of {len(images)} training images leaves class {int(empty[0])} without any in one "
+                f"choosing {count} of {len(labels)} training images leaves class {int(empty[0])} without any in one "
                 f"part: it has only {int(sizes[classes == empty[0]])}; choose another number or share"
             )
     return parts

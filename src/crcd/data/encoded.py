@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from crcd.data.dataset import Images, TensorImages
+from crcd.data.dataset import UNLABELLED, Images, TensorImages
 from crcd.data.decode import CorruptImageError, decode
 from crcd.errors import CrcdError
 
@@ -132,7 +132,7 @@ def _decode_all(images: EncodedImages, part: str, *, keep: bool, skip_corrupt: b
     found = f"{part}: {len(corrupt)} of {len(images)} images can't be read ({names}{', ...' if corrupt[3:] else ''})"
     if not skip_corrupt:
         raise CrcdError(f"{found}: mend them, or pass --skip-corrupt to leave them out")
-    if len(images.labels[readable].unique()) < len(images.labels.unique()):
+    if set(images.labels.tolist()) - set(images.labels[readable].tolist()) - {UNLABELLED}:
         raise CrcdError(f"{found}, which leaves a class without images: mend them, or remove the class from both parts")
     log.warning("%s; left out", found)
     return loaded.take(readable.nonzero()[:, 0])

@@ -1,13 +1,13 @@
-"""A folder of photographs: root/train/CLASS/* and root/val/CLASS/*."""
+"""A folder of photographs: root/train/CLASS/*, root/val/CLASS/* and perhaps root/unlabelled/*."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
+from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, is_image_file, make_dataset
 
-from crcd.data.dataset import DataSet, Statistics
+from crcd.data.dataset import UNLABELLED, DataSet, Statistics
 from crcd.data.encoded import FolderImages, load_encoded
 from crcd.errors import CrcdError
 
@@ -20,9 +20,9 @@ class Part:
     """Which files are the images of one part of a data set, and of which classes.
 
     Attributes:
-        where: its folder.
-        classes: names of the class folders, in the order of their numbers.
-        samples: path and class number of each image.
+        where: its folder, or the list that names them.
+        classes: names of the classes, in the order of their numbers.
+        samples: path and class number of each image, ``UNLABELLED`` where its class is not known.
     """
 
     where: Path
@@ -38,6 +38,8 @@ class Part:
 def folder(root: Path, image_size: int | None, *, skip_corrupt: bool) -> DataSet:
     """Images of any size and mode as RGB squares of ``image_size`` (64), in the layout of torchvision's ImageFolder.
 
+    Images at any depth below ``root/unlabelled``, if it is there, are learned from without a label.
+
     Raises:
         CrcdError: the layout is not this, a class is empty or alone, or images are corrupt and not to be skipped.
     """
@@ -50,10 +52,15 @@ def folder(root: Path, image_size: int | None, *, skip_corrupt: bool) -> DataSet
 def folder_parts(root: Path) -> tuple[Part, Part]:
     """What ``root/train`` and ``root/val`` hold, whether or not they belong together (``faults`` says).
 
+    The training part has the images of ``root/unlabelled``, too.
+
     Raises:
-        CrcdError: one of them is missing, or has no class folder.
+        CrcdError: train or val is missing, or has no class folder.
     """
-    return list_part(root / "train"), list_part(root / "val")
+    train, val = list_part(root / "train"), list_part(root / "val")
+    unlabelled = (path for path in sorted((root / "unlabelled").rglob("*")) if is_image_file(path.name))
+    samples = [*train.samples, *((str(path), UNLABELLED) for path in unlabelled)]
+    return replace(train, samples=samples), val
 
 
 def list_part(part: Path) -> Part:
@@ -88,7 +95,7 @@ def faults(parts: tuple[Part, Part]) -> list[str]:
         full = {label for _, label in part.samples}
         empty = [name for number, name in enumerate(part.classes) if number not in full]
         if empty:
-            found.append(f"{part.where}: no image of {few(empty)}: each class needs a folder with images")
+            found.append(f"{part.where}: no image of {few(empty)}: each class needs images")
     if set(train.classes) != set(test.classes):
         differ = sorted(set(train.classes) ^ set(test.classes))
         found.append(

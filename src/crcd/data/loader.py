@@ -1,19 +1,25 @@
 """Batches of a data set, in an order and with augmentations that depend on seed and epoch alone."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
 import torch
+import torchvision
 from torch import Tensor
 
 from crcd import distributed
 from crcd.data.augment import CropFlip
+from crcd.data.balance import balanced_order
 from crcd.data.batch import Batch
-from crcd.data.dataset import Images, TensorImages
-from crcd.data.decoder import Decoder
+from crcd.data.dataset import UNLABELLED, Images, TensorImages
+from crcd.data.decoder import Decoder, Wanted
 from crcd.data.encoded import EncodedImages
+from crcd.data.mix import Mix, share_and_partners
+from crcd.data.picture import PictureAugment
+from crcd.data.resized_crop import ResizedCropFlip
 from crcd.errors import CrcdError
 
 POOL_SEED = 0
@@ -23,19 +29,22 @@ POOL_SEED = 0
 class Inputs(NamedTuple):
     """What one batch is made from, on the device; ``Loader.batch`` is a pure function of it.
 
-    Of several processes each holds pixels and parameters of its share of the batch.
+    Of several processes each holds pixels and parameters of the images that it makes: its share of the batch and, where
+    images are mixed, the partners of that (``share_and_partners``).
 
     Attributes:
         index_B: sample numbers of the whole batch.
         pixels_BCHW: decoded files; None where the images lie in memory, to be gathered by number.
-        parameters_B3: of the augmentation; None without one.
+        parameters_BP: of the augmentation; None without one.
         pool_view_B: which of the pool's augmentations each sample shows; None without a pool.
+        mix_B5: how the whole batch is mixed; None for not at all.
     """
 
     index_B: Tensor
     pixels_BCHW: Tensor | None
-    parameters_B3: Tensor | None
+    parameters_BP: Tensor | None
     pool_view_B: Tensor | None
+    mix_B5: Tensor | None
 
     def clone(self) -> "Inputs":
         """The same in memory of its own."""
@@ -46,6 +55,24 @@ class Inputs(NamedTuple):
         for own, new in zip(self, other, strict=True):
             if own is not None and new is not None:
                 own.copy_(new, non_blocking=True)
+
+
+class _Order(NamedTuple):
+    """The images of an epoch, place by place, on the host.
+
+    Attributes:
+        index_N: sample numbers.
+        parameters_NP: as in ``Inputs``.
+        pool_view_N: likewise.
+        mix_N5: likewise.
+        seed_N: of what is done to each picture; None for nothing.
+    """
+
+    index_N: Tensor
+    parameters_NP: Tensor | None
+    pool_view_N: Tensor | None
+    mix_N5: Tensor | None
+    seed_N: Tensor | None
 
 
 class Loader:
@@ -59,12 +86,16 @@ class Loader:
     Args:
         images: the images.
         batch_size: B, of all processes together.
-        augment: what is done to training images; None for nothing.
+        augment: what is done to batches of training images on the device; None for nothing.
+        picture: what is done before to each training picture by itself, on the host; None for nothing.
+        mix: how training images of a batch are mixed at last; None for not at all.
         mean: of each channel, for pixels scaled to [0, 1].
         std: likewise.
         device: where the batches are made.
         seed: with the epoch it decides order and augmentation.
         train: training or scoring.
+        balanced: an epoch shows as many training images of each class (``balanced_order``), instead of each image once
+            at most.
         workers: processes that decode files.
         pool: number R of augmentations that each training image has, the same whatever the seed is; an epoch shows
             each image in one of them, chosen at random. None draws a new augmentation every epoch.
@@ -79,12 +110,15 @@ class Loader:
         images: Images,
         batch_size: int,
         *,
-        augment: CropFlip | None,
+        augment: CropFlip | ResizedCropFlip | None,
+        picture: PictureAugment | None = None,
+        mix: Mix | None = None,
         mean: tuple[float, ...],
         std: tuple[float, ...],
         device: torch.device,
         seed: int,
         train: bool,
+        balanced: bool = False,
         workers: int = 0,
         pool: int | None = None,
     ) -> None:
@@ -97,21 +131,30 @@ class Loader:
             raise CrcdError(
                 f"batch size {batch_size} can't be divided among {several} processes: give a multiple of that"
             )
-        self.images = images.to(device) if isinstance(images, TensorImages) else images
-        self.labels_N = images.labels.to(device)
-        self.decoder: Decoder | None = None
-        if isinstance(images, EncodedImages):
-            self.decoder = Decoder(images, workers, pin_memory=device.type == "cuda")
         self.batch_size, self.device, self.seed, self.train = batch_size, device, seed, train
-        self.augment = augment if train else None
+        self.augment, self.picture, self.mix = (augment, picture, mix) if train else (None, None, None)
+        self.balanced = balanced and train
+        self.images, self.labels_N = images, images.labels.to(device)
+        self.classes_N = images.labels.cpu()
+        self.all_labelled = bool((self.classes_N != UNLABELLED).all())
+        self.decoder: Decoder | None = None
+        if isinstance(images, EncodedImages) or self.picture is not None:
+            self.decoder = Decoder(images, self.picture, workers, pin_memory=device.type == "cuda")
+        elif isinstance(images, TensorImages):
+            self.images = images.to(device)
         self.mean, self.std = mean, std
         self.scale_C11 = (1 / (255 * torch.tensor(std)))[:, None, None].to(device)
         self.shift_C11 = (torch.tensor(mean) / torch.tensor(std))[:, None, None].to(device)
-        self.pool_RN3: Tensor | None = None
+        self.pool_RNP: Tensor | None = None
+        self.pool_seed_RN: Tensor | None = None
         if pool is not None and self.augment is not None:
             generator = torch.Generator().manual_seed(POOL_SEED)
-            views = [self.augment.draw(len(images), generator) for _ in range(pool)]  # view r is the same for any R > r
-            self.pool_RN3 = torch.stack(views).to(device)
+            views, seeds = [], []
+            for _ in range(pool):  # view r is the same for any R > r
+                views.append(self.augment.draw(len(images), generator))
+                seeds += [] if self.picture is None else [self.picture.draw(len(images), generator)]
+            self.pool_RNP = torch.stack(views).to(device)
+            self.pool_seed_RN = torch.stack(seeds) if seeds else None
 
     def __len__(self) -> int:
         """Steps an epoch."""
@@ -127,58 +170,88 @@ class Loader:
         mixed = np.random.SeedSequence([self.seed, epoch]).generate_state(1)
         generator = torch.Generator().manual_seed(int(mixed[0]))
         n = len(self.images)
-        order_N = torch.randperm(n, generator=generator) if self.train else torch.arange(n)
-        parameters_N3 = pool_view_N = None
-        if self.pool_RN3 is not None:
-            pool_view_N = self._to_device(torch.randint(len(self.pool_RN3), (n,), generator=generator))
+        place_N = index_N = torch.randperm(n, generator=generator) if self.train else torch.arange(n)
+        if self.balanced:  # what is drawn for each place, not for each sample, since samples may come twice
+            place_N, index_N = torch.arange(n), balanced_order(self.classes_N, generator)
+        parameters_NP = pool_view_N = seed_N = None
+        if self.pool_RNP is not None:
+            pool_view_N = torch.randint(len(self.pool_RNP), (n,), generator=generator)
         elif self.augment is not None:
-            parameters_N3 = self._to_device(self.augment.draw(n, generator))
-        return self._split(order_N, parameters_N3, pool_view_N, slice(start_step, len(self)))
+            parameters_NP = self.augment.draw(n, generator)
+        if self.picture is not None and self.pool_RNP is None:
+            seed_N = self.picture.draw(n, generator)
+        mix_N5 = None if self.mix is None else self.mix.draw(n, generator)
+        drawn = (parameters_NP, pool_view_N, mix_N5, seed_N)
+        order = _Order(index_N, *(None if own is None else own[place_N] for own in drawn))
+        if self.pool_seed_RN is not None and order.pool_view_N is not None:
+            order = order._replace(seed_N=self.pool_seed_RN[order.pool_view_N, index_N])
+        return self._split(order, slice(start_step, len(self)))
 
     def pool_inputs(self, view: int, start_step: int = 0) -> Iterator[Inputs]:
         """All training images in order, each in one and the same view of the pool; the last batch may be smaller."""
         n = len(self.images)
-        pool_view_N = self._to_device(torch.full((n,), view))
-        return self._split(torch.arange(n), None, pool_view_N, slice(start_step, None))
+        seed_N = None if self.pool_seed_RN is None else self.pool_seed_RN[view]
+        order = _Order(torch.arange(n), None, torch.full((n,), view), None, seed_N)
+        return self._split(order, slice(start_step, None))
 
     def pool_identity(self) -> dict[str, str]:
         """What a view of the pool shows, in words and hashes, the same for every R and seed."""
-        assert self.pool_RN3 is not None
-        first = hashlib.sha256(self.pool_RN3[0].cpu().numpy().data).hexdigest()  # of how the views are drawn
+        assert self.pool_RNP is not None
+        first = hashlib.sha256(self.pool_RNP[0].cpu().numpy().data).hexdigest()  # of how the views are drawn
+        picture = "" if self.picture is None else f"{self.picture} of torchvision {torchvision.__version__}, "
         return {
             "images": f"{len(self.images)} of {'x'.join(map(str, self.images.shape))}, {self.images.digest()}",
             "normalisation": f"mean {self.mean}, std {self.std}",
-            "augmentation": f"{self.augment}, seed {POOL_SEED}, {first}",
+            "augmentation": f"{picture}{self.augment}, seed {POOL_SEED}, {first}",
         }
 
-    def _split(
-        self, order_N: Tensor, parameters_N3: Tensor | None, pool_view_N: Tensor | None, steps: slice
-    ) -> Iterator[Inputs]:
-        """Batches of an order of all images, whose augmentations are given by sample."""
-        decoded = None
+    def _split(self, order: _Order, steps: slice) -> Iterator[Inputs]:
+        """The batches of an order."""
+        own = _own(order.mix_N5)
+
+        def batches(by_place: Tensor | None) -> Iterable[Tensor | None]:
+            return repeat(None) if by_place is None else by_place.split(self.batch_size)[steps]
+
+        decoded: Iterator[Tensor | None] = repeat(None)
         if self.decoder is not None:
-            decoded = self.decoder([distributed.share(index_B) for index_B in order_N.split(self.batch_size)[steps]])
-        for index_B in self._to_device(order_N).split(self.batch_size)[steps]:
-            pool_view_B = None if pool_view_N is None else pool_view_N[index_B]
-            own_B = distributed.share(index_B)
-            parameters_B3 = None if parameters_N3 is None else parameters_N3[own_B]
-            if self.pool_RN3 is not None and pool_view_N is not None:
-                parameters_B3 = self.pool_RN3[pool_view_N[own_B], own_B]
-            pixels_BCHW = None if decoded is None else next(decoded).to(self.device, non_blocking=True)
-            yield Inputs(index_B, pixels_BCHW, parameters_B3, pool_view_B)
+            pairs = zip(order.index_N.split(self.batch_size)[steps], batches(order.seed_N), strict=False)
+            wanted = [Wanted(own(index_B), None if seed_B is None else own(seed_B)) for index_B, seed_B in pairs]
+            decoded = self.decoder(wanted)
+        on_device = (None if tensor is None else self._to_device(tensor) for tensor in order[:4])
+        for index_B, parameters_BP, pool_view_B, mix_B5 in zip(*map(batches, on_device), strict=False):
+            if self.pool_RNP is not None:
+                parameters_BP = self.pool_RNP[pool_view_B, index_B]
+            if parameters_BP is not None:
+                parameters_BP = own(parameters_BP)
+            pixels_BCHW = next(decoded)
+            if pixels_BCHW is not None:
+                pixels_BCHW = pixels_BCHW.to(self.device, non_blocking=True)
+            yield Inputs(index_B, pixels_BCHW, parameters_BP, pool_view_B, mix_B5)
 
     def batch(self, inputs: Inputs) -> Batch:
         """One batch. All of it happens on the device, without waiting for it."""
-        index_B, image_BCHW, parameters_B3, pool_view_B = inputs
+        index_B, image_BCHW, parameters_BP, pool_view_B, mix_B5 = inputs
         if image_BCHW is None:
-            image_BCHW = self.images.fetch(distributed.share(index_B))
-        if self.augment is not None and parameters_B3 is not None:
-            image_BCHW = self.augment.apply(image_BCHW, parameters_B3)
-        image = torch.addcmul(-self.shift_C11, image_BCHW.float(), self.scale_C11)
+            image_BCHW = self.images.fetch(_own(mix_B5)(index_B))
+        if self.augment is not None and parameters_BP is not None:
+            image_BCHW = self.augment.apply(image_BCHW, parameters_BP)
+        image, mixture = torch.addcmul(-self.shift_C11, image_BCHW.float(), self.scale_C11), None
+        if self.mix is not None and mix_B5 is not None:
+            image, mixture = self.mix.apply(image, mix_B5)
         image = image.contiguous(memory_format=torch.channels_last)
-        return Batch(image, self.labels_N[index_B], index_B, pool_view_B)
+        target_B, labelled_B = self.labels_N[index_B], None
+        if not self.all_labelled:
+            labelled_B = target_B != UNLABELLED
+            if mixture is not None:
+                labelled_B = labelled_B & labelled_B[mixture.partner_B]
+        return Batch(image, target_B, index_B, pool_view_B, mixture, labelled_B)
 
     def _to_device(self, drawn: Tensor) -> Tensor:
         """A copy on the device that the host does not wait for."""
         pinned = drawn.pin_memory() if self.device.type == "cuda" else drawn
         return pinned.to(self.device, non_blocking=True)
+
+
+def _own(mix: Tensor | None) -> Callable[[Tensor], Tensor]:
+    """Takes the rows of those images of a batch that this process makes."""
+    return distributed.share if mix is None else share_and_partners

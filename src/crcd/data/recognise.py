@@ -9,6 +9,7 @@ from torchvision.datasets.imagenet import META_FILE
 from crcd.data import tiny_imagenet
 from crcd.data.decode import open_rgb
 from crcd.data.imagenet import ARCHIVES
+from crcd.data.listed import has_list
 from crcd.data.wordnet import are_wnids
 from crcd.errors import CrcdError
 
@@ -36,8 +37,8 @@ def recognise(folder: Path) -> tuple[str, Path]:
         found.append((images, folder))
     if not found:
         raise CrcdError(
-            f"{folder} holds no data set: neither train/CLASS/* and val/CLASS/*, nor {', '.join(MARKS.values())}, "
-            f"nor {' and '.join(ARCHIVES.values())}"
+            f"{folder} holds no data set: neither train/CLASS/* and val/CLASS/*, nor train.csv and val.csv, nor "
+            f"{', '.join(MARKS.values())}, nor {' and '.join(ARCHIVES.values())}"
         )
     if len(found) > 1:
         names = [name for name, _ in found]
@@ -51,6 +52,8 @@ def _images(folder: Path) -> str | None:
     """Which of the data sets of image files it is; None if there are none."""
     if (folder / META_FILE).is_file() or any((folder / file).is_file() for file in ARCHIVES.values()):
         return "imagenet"
+    if has_list(folder):
+        return "list"
     if not any((folder / part).is_dir() for part in ("train", "val")):
         return None
     if (folder / "wnids.txt").is_file() or tiny_imagenet.is_original(folder):

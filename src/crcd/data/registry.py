@@ -9,6 +9,7 @@ from crcd.data.fashion_mnist import fashion_mnist
 from crcd.data.folder import folder
 from crcd.data.hub import PREFIX, hub
 from crcd.data.imagenet import imagenet
+from crcd.data.listed import listed
 from crcd.data.stl10 import stl10
 from crcd.data.tiny_imagenet import tiny_imagenet
 from crcd.errors import CrcdError, unknown
@@ -22,6 +23,7 @@ RECIPES = {
     "tiny-imagenet": "tiny-imagenet",
     "imagenet": "imagenet/resnet34-resnet18",
     "folder": "folder",
+    "list": "folder",
 }
 """The recipe that each data set takes when none is named."""
 
@@ -80,6 +82,8 @@ def load_dataset(
             return tiny_imagenet(root, image_size, download=download, skip_corrupt=skip_corrupt)
         case "imagenet":
             return imagenet(root, image_size, skip_corrupt=skip_corrupt)
+        case "list":
+            return listed(root, image_size, skip_corrupt=skip_corrupt)
         case "folder":
             return folder(root, image_size, skip_corrupt=skip_corrupt)
     return cifar(name, root, image_size, download=download)

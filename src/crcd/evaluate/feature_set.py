@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from crcd.data import Batch, DataSet, Images, Loader, split
+from crcd.data import Batch, DataSet, Images, Loader, known_labels, labelled, split
 from crcd.errors import CrcdError
 from crcd.evaluate.features import extract
 from crcd.evaluate.pretrained import Pretrained
@@ -99,7 +99,7 @@ def feature_sets(
     for images in dict.fromkeys(network.format for network in networks):
         own = [network for network in networks if network.format == images]
         source = data[images.size]
-        train, held_out = split(source.train, options.holdout, options.seed)
+        train, held_out = split(labelled(source.train), options.holdout, options.seed)
         parts = [_read(own, part, options, device, progress) for part in (train, held_out, source.test)]
         for network, fit, held, test in zip(own, *parts, strict=True):
             found.append(FeatureSet(network, fit, held, test, source.num_classes))
@@ -113,7 +113,7 @@ def _check(data: DataSet, network: Pretrained) -> None:
             f"run {network.run}: network '{network.name}' takes images of {network.format.channels} channel, those of "
             f"{data.name} have {channels}: probe it on grey images such as digits"
         )
-    if len(data.train.labels.unique()) < 2:
+    if len(known_labels(data.train).unique()) < 2:
         raise CrcdError(f"{data.name}: all training images are of one class: a probe needs two or more")
 
 

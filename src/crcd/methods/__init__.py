@@ -101,6 +101,11 @@ def uses_preactivations(name: str) -> bool:
     return any(METHODS[part][0].uses_preactivations for part in method_parts(name))
 
 
+def needs_one_class(name: str) -> bool:
+    """Whether a learner of this name needs the one class of each image."""
+    return any(METHODS[part][0].one_class for part in method_parts(name))
+
+
 def method_settings(name: str, usual: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of each method of a learner's name: the usual ones, but for what the name changes after @.
 

@@ -26,5 +26,5 @@ class CRCD(Method):
         return cls(config, student.feature.shape[1], teacher.feature.shape[1], labels_N)
 
     def forward(self, student: View, teacher: View, batch: Batch) -> dict[str, Tensor]:
-        terms = self.relation(student, teacher, batch.target, batch.index)
+        terms = self.relation(student, teacher, batch.target, batch.index, batch.mixture)
         return {name: value for name, value in terms._asdict().items() if value is not None}

@@ -133,6 +133,8 @@ class CRD(Method):
     denominators.
     """
 
+    one_class = True
+
     def __init__(self, config: CRDConfig, student_dim: int, teacher_dim: int, labels_N: Tensor) -> None:
         super().__init__()
         self.config = config

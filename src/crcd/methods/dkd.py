@@ -81,6 +81,8 @@ class DKD(Method):
     sets beta to alpha * 9, and leaves T as is.
     """
 
+    one_class = True
+
     def __init__(self, config: DKDConfig, num_samples: int) -> None:
         super().__init__()
         self.config = config

@@ -22,6 +22,8 @@ class Method(nn.Module, ABC):
     """Whether it reads ``View.maps``, the networks' stages."""
     uses_preactivations: bool = False
     """Whether it reads ``View.preactivations``, too; in its first stage alone."""
+    one_class: bool = False
+    """Whether it needs the one class of each image, and can take neither images mixed of two nor unlabelled ones."""
     beside_ce: bool = True
     """Whether it has terms beside cross-entropy; without, it acts in a first stage alone (``TwoStage``)."""
 

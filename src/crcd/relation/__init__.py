@@ -4,6 +4,7 @@ from crcd.relation.config import RelationConfig
 from crcd.relation.contrast import Contrast, relation_contrast
 from crcd.relation.gradient import feature_gradient, feature_gradient_autograd
 from crcd.relation.loss import CRCDLoss, CRCDTerms
+from crcd.relation.mixture import Mixture
 from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import NCE, InfoNCE
 from crcd.relation.relations import MLP, Difference
@@ -17,6 +18,7 @@ __all__ = [
     "Contrast",
     "Difference",
     "InfoNCE",
+    "Mixture",
     "Negatives",
     "RelationConfig",
     "View",

@@ -17,6 +17,11 @@ from crcd.errors import CrcdError
 from crcd.relation.negatives import Negatives
 from crcd.relation.shard import Shard
 
+NO_ROW = -2
+"""Class of a row of a queue that holds nothing to use."""
+NO_CLASS = -3
+"""Class that no row has: in place of one that is not known, in comparison with those of rows."""
+
 
 class Elements(NamedTuple):
     """Embedded elements of one batch, detached unit rows, and which samples they are.
@@ -24,9 +29,11 @@ class Elements(NamedTuple):
     Attributes:
         student_BD: s.
         teacher_BD: t.
-        target_B: classes.
+        target_B: classes; below 0 where one is not known.
         index_B: sample numbers; None where the data has none.
-        usable_B: False where an element has no direction (a vanished gradient); it is neither kept nor a negative.
+        usable_B: False where an element has no direction (a vanished gradient) or is of a mixed image; it is neither
+            kept nor a negative.
+        partner_B: place in the batch of the other sample that an image is mixed of; None where none is.
     """
 
     student_BD: Tensor
@@ -34,6 +41,21 @@ class Elements(NamedTuple):
     target_B: Tensor
     index_B: Tensor | None
     usable_B: Tensor
+    partner_B: Tensor | None = None
+
+    def own_class(self, target_K: Tensor) -> Tensor:
+        """True where a row's class, of [K] or [B, K], is known to be that of the sample or of its partner, [B, K]."""
+        return self._own(torch.where(self.target_B >= 0, self.target_B, NO_CLASS), target_K)
+
+    def own_sample(self, sample_K: Tensor) -> Tensor:
+        """True where a row, of [K] or [B, K], is known to be of the sample itself or of its partner, [B, K]."""
+        if self.index_B is None:
+            return torch.zeros(1, 1, dtype=torch.bool, device=sample_K.device).expand(len(self.target_B), len(sample_K))
+        return self._own(self.index_B, sample_K)
+
+    def _own(self, name_B: Tensor, name_K: Tensor) -> Tensor:
+        own_BK = name_K == name_B[:, None]
+        return own_BK if self.partner_B is None else own_BK | (name_K == name_B[self.partner_B][:, None])
 
 
 class Drawn(NamedTuple):
@@ -62,13 +84,15 @@ class Bank(NegativeSource):
     the K rows are distinct but for neighbours and each row has the same chance.
 
     Args:
-        labels_N: class of every sample.
+        labels_N: class of every sample, below 0 where it is not known.
         dim: D.
         count: K.
-        exact: True leaves out the sample's own class, False only the sample itself.
+        exact: True leaves out the sample's own class, False only the sample itself; of a mixed image, both of its own.
+            An unknown class is nobody's own: such samples are negatives of all but themselves, and have all others.
         shared: True draws K rows for the whole batch and masks what a sample must not use (3 to 6 times cheaper);
             False draws K rows for each sample from those that it may use.
         momentum: of the rows.
+        unlabelled: whether samples of unknown class are drawn; else their rows are never used.
         half: keep the rows in float16 (a relative error of up to 2^-11); what is read of them is float32.
         sharded: of several processes each keeps its share of the rows (``Shard``), which is then what
             ``student_ND`` and ``teacher_ND`` hold; the state has all rows in any case. False: each keeps all rows,
@@ -82,7 +106,9 @@ class Bank(NegativeSource):
     student_ND: Tensor
     teacher_ND: Tensor
     seen_N: Tensor
-    by_class_N: Tensor
+    drawn_M: Tensor
+    order_M: Tensor
+    place_N: Tensor
     first_C: Tensor
     size_C: Tensor
 
@@ -95,13 +121,18 @@ class Bank(NegativeSource):
         exact: bool,
         shared: bool,
         momentum: float,
+        unlabelled: bool = True,
         half: bool = False,
         sharded: bool = False,
     ) -> None:
         super().__init__()
         n = len(labels_N)
-        size_C = torch.bincount(labels_N)
-        available = n - (int(size_C.max()) if exact else 1)
+        drawn_M = torch.arange(n, device=labels_N.device)
+        self.all_labelled = bool((labels_N >= 0).all())
+        if not (unlabelled or self.all_labelled):
+            drawn_M = drawn_M[labels_N >= 0]
+        size_C = torch.bincount(labels_N[labels_N >= 0])
+        available = len(drawn_M) - (max([1, *size_C.tolist()]) if exact else 1)
         if not 1 <= count <= available:
             raise CrcdError(
                 f"{count} negatives were asked for, but there are only {available} "
@@ -121,32 +152,46 @@ class Bank(NegativeSource):
             self.register_buffer(f"{side}_ND", rows_ND if self.shard is None else self.shard.part(rows_ND))
         self.register_buffer("seen_N", torch.zeros(n, dtype=torch.bool))
         self.register_buffer("labels_N", labels_N.clone(), persistent=False)
-        self.register_buffer("by_class_N", labels_N.argsort(stable=True), persistent=False)
-        self.register_buffer("first_C", size_C.cumsum(0) - size_C, persistent=False)
+        self.register_buffer("drawn_M", drawn_M, persistent=False)
+        if shared:
+            return
+        order_M = drawn_M[labels_N[drawn_M].argsort(stable=True)] if exact else drawn_M
+        self.register_buffer("order_M", order_M, persistent=False)
+        place_N = torch.full_like(labels_N, n).scatter(0, order_M, torch.arange(len(order_M), device=order_M.device))
+        self.register_buffer("place_N", place_N, persistent=False)
+        first_C = size_C.cumsum(0) - size_C + len(order_M) - size_C.sum()  # those of unknown class come first
+        self.register_buffer("first_C", first_C, persistent=False)
         self.register_buffer("size_C", size_C, persistent=False)
 
     def draw(self, batch: Elements) -> Drawn:
         index_B = self._index(batch)
-        n = len(self.labels_N)
         if self.shared:
             row_K = self.draw_rows(self.count)
-            excluded_BK = self.labels_N[row_K] == batch.target_B[:, None] if self.exact else row_K == index_B[:, None]
+            own_BK = self._own(batch, row_K)
             student_KD, teacher_KD = self.rows(row_K)
-            return Drawn(
-                Negatives(student_KD, None, excluded_BK, row_K), Negatives(teacher_KD, None, excluded_BK, row_K)
-            )
+            return Drawn(Negatives(student_KD, None, own_BK, row_K), Negatives(teacher_KD, None, own_BK, row_K))
+        first_B = self.place_N[index_B]
+        own_B = (first_B < len(self.order_M)).long()
         if self.exact:
-            own_B1 = self.size_C[batch.target_B][:, None]
-            place_BK = _strata(n - own_B1, self.count)
-            place_BK += (place_BK >= self.first_C[batch.target_B][:, None]) * own_B1
-            row_BK = self.by_class_N[place_BK]
-        else:
-            row_BK = _strata(torch.full_like(index_B, n - 1)[:, None], self.count)
-            row_BK += row_BK >= index_B[:, None]
-        sample_N = torch.arange(n, device=row_BK.device)
+            known_B, class_B = batch.target_B >= 0, batch.target_B.clamp_min(0)
+            first_B = torch.where(known_B, self.first_C[class_B], first_B)
+            own_B = torch.where(known_B, self.size_C[class_B], own_B)
+        place_BK = _strata(len(self.order_M) - own_B[:, None], self.count)
+        place_BK += (place_BK >= first_B[:, None]) * own_B[:, None]
+        row_BK = self.order_M[place_BK]
+        excluded_BK = None if batch.partner_B is None else self._own(batch, row_BK)  # itself is not drawn
+        sample_N = torch.arange(len(self.labels_N), device=row_BK.device)
         return Drawn(
-            Negatives(self.student_ND, row_BK, None, sample_N), Negatives(self.teacher_ND, row_BK, None, sample_N)
+            Negatives(self.student_ND, row_BK, excluded_BK, sample_N),
+            Negatives(self.teacher_ND, row_BK, excluded_BK, sample_N),
         )
+
+    def _own(self, batch: Elements, row_K: Tensor) -> Tensor:
+        """True for rows that are no negatives of a sample, [B, K]."""
+        if not self.exact:
+            return batch.own_sample(row_K)
+        own_BK = batch.own_class(self.labels_N[row_K])
+        return own_BK if self.all_labelled else own_BK | batch.own_sample(row_K)
 
     def rows(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Student and teacher rows of the given samples, in float32 at least."""
@@ -157,22 +202,24 @@ class Bank(NegativeSource):
         return rows.to(torch.promote_types(rows.dtype, torch.float32))
 
     def draw_rows(self, count: int) -> Tensor:
-        """``count`` of all sample numbers, [count]."""
-        return _strata(torch.full((1, 1), len(self.labels_N), device=self.labels_N.device), count)[0]
+        """``count`` numbers of samples that may be drawn, [count]."""
+        return self.drawn_M[_strata(torch.full((1, 1), len(self.drawn_M), device=self.drawn_M.device), count)[0]]
 
     @torch.no_grad()
     def update(self, batch: Elements) -> None:
         index_B = self._index(batch)
+        last_B = _last_usable(index_B, batch.usable_B)
+        usable_B = batch.usable_B[last_B]
         old_B1 = (self.seen_N[index_B] * self.momentum)[:, None]
         for rows_ND, new_BD in ((self.student_ND, batch.student_BD), (self.teacher_ND, batch.teacher_BD)):
             old_BD = self._read(rows_ND, index_B)
-            mixed_BD = F.normalize(old_B1 * old_BD + (1 - old_B1) * new_BD, dim=1)
-            new_BD = torch.where(batch.usable_B[:, None], mixed_BD, old_BD).to(rows_ND.dtype)
+            mixed_BD = F.normalize(old_B1 * old_BD + (1 - old_B1) * new_BD[last_B], dim=1)
+            new_BD = torch.where(usable_B[:, None], mixed_BD, old_BD).to(rows_ND.dtype)
             if self.shard is None:
                 rows_ND[index_B] = new_BD
             else:
                 self.shard.write(rows_ND, index_B, new_BD)
-        self.seen_N[index_B] |= batch.usable_B
+        self.seen_N[index_B] |= usable_B
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
@@ -190,6 +237,17 @@ class Bank(NegativeSource):
         if batch.index_B is None:
             raise CrcdError("a bank needs each sample's number: pass index, or take negatives from 'queue' or 'batch'")
         return batch.index_B
+
+
+def _last_usable(index_B: Tensor, usable_B: Tensor) -> Tensor:
+    """Place of each sample's last usable element in the batch, for a sample that comes twice; its own if there is none.
+
+    All elements of a sample then give its row the same value, in whatever order they are written.
+    """
+    place_B = torch.arange(len(index_B), device=index_B.device)
+    later_BB = (index_B == index_B[:, None]) & usable_B
+    last_B = torch.where(later_BB, place_B, -1).amax(dim=1)
+    return torch.where(last_B < 0, place_B, last_B)
 
 
 def _strata(size_R1: Tensor, count: int) -> Tensor:
@@ -219,20 +277,14 @@ class Queue(NegativeSource):
         self.count, self.exact = count, exact
         for side in ("student", "teacher"):
             self.register_buffer(f"{side}_KD", F.normalize(torch.randn(count, dim), dim=1))
-        self.register_buffer("target_K", torch.full((count,), -1))
+        self.register_buffer("target_K", torch.full((count,), NO_ROW))
         self.register_buffer("sample_K", torch.full((count,), -1))
         self.register_buffer("next_row", torch.zeros((), dtype=torch.long))
 
     def draw(self, batch: Elements) -> Drawn:
-        if self.exact or batch.index_B is None:
-            excluded_BK = (
-                self.target_K == batch.target_B[:, None]
-                if self.exact
-                else torch.zeros(len(batch.target_B), self.count, dtype=torch.bool, device=self.target_K.device)
-            )
-        else:
-            excluded_BK = self.sample_K == batch.index_B[:, None]
-        excluded_BK = excluded_BK | (self.target_K < 0)
+        excluded_BK = batch.own_sample(self.sample_K) | (self.target_K == NO_ROW)
+        if self.exact:
+            excluded_BK = excluded_BK | batch.own_class(self.target_K)
         return Drawn(
             Negatives(self.student_KD.clone(), None, excluded_BK, self.sample_K.clone()),
             Negatives(self.teacher_KD.clone(), None, excluded_BK, self.sample_K.clone()),
@@ -241,7 +293,7 @@ class Queue(NegativeSource):
     @torch.no_grad()
     def update(self, batch: Elements) -> None:
         keep = slice(max(0, len(batch.target_B) - self.count), None)
-        target_B = torch.where(batch.usable_B, batch.target_B, -1)[keep]
+        target_B = torch.where(batch.usable_B, batch.target_B, NO_ROW)[keep]
         row_B = (self.next_row + torch.arange(len(target_B), device=target_B.device)) % self.count
         self.student_KD[row_B], self.teacher_KD[row_B] = batch.student_BD[keep], batch.teacher_BD[keep]
         self.target_K[row_B] = target_B
@@ -262,9 +314,10 @@ class InBatch(NegativeSource):
 
     def draw(self, batch: Elements) -> Drawn:
         place_B = torch.arange(len(batch.target_B), device=batch.target_B.device)
-        name_B = batch.target_B if self.exact else place_B
-        excluded_BB = (name_B == name_B[:, None]) | ~batch.usable_B
         sample_B = place_B if batch.index_B is None else batch.index_B
+        excluded_BB = batch._replace(index_B=sample_B).own_sample(sample_B) | ~batch.usable_B
+        if self.exact:
+            excluded_BB = excluded_BB | batch.own_class(batch.target_B)
         return Drawn(
             Negatives(batch.student_BD, None, excluded_BB, sample_B),
             Negatives(batch.teacher_BD, None, excluded_BB, sample_B),

@@ -12,6 +12,7 @@ from crcd.relation.bank import Bank, Elements, InBatch, NegativeSource, Queue
 from crcd.relation.config import RelationConfig
 from crcd.relation.contrast import Contrast, relation_contrast
 from crcd.relation.gradient import gradient_element
+from crcd.relation.mixture import Mixture
 from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import NCE, InfoNCE, Objective
 from crcd.relation.relations import DifferenceNetwork, Embedding, MLPNetwork
@@ -104,21 +105,38 @@ class _Element(nn.Module):
     """Heads, source of negatives and both directions of the contrast, for one of the two elements."""
 
     def __init__(
-        self, config: RelationConfig, student_dim: int, teacher_dim: int, labels_N: Tensor | None, *, bias: bool
+        self,
+        config: RelationConfig,
+        student_dim: int,
+        teacher_dim: int,
+        labels_N: Tensor | None,
+        *,
+        bias: bool,
+        unlabelled: bool,
     ) -> None:
         super().__init__()
         self.config = config
         self.student_head = Embedding(student_dim, config.dim, bias=bias)
         self.teacher_head = Embedding(teacher_dim, config.dim, bias=bias)
-        self.source = _build_source(config, labels_N)
-        num_samples = 0 if labels_N is None else len(labels_N)
+        self.source = _build_source(config, labels_N, unlabelled=unlabelled)
+        num_samples = 0 if labels_N is None else len(labels_N) if unlabelled else int((labels_N >= 0).sum())
         self.student_term, self.mirrored_term = _Direction(config, num_samples), _Direction(config, num_samples)
 
     def forward(
-        self, student_BE: Tensor, teacher_BE: Tensor, weight_B: Tensor, target_B: Tensor, index_B: Tensor | None
+        self,
+        student_BE: Tensor,
+        teacher_BE: Tensor,
+        weight_B: Tensor,
+        target_B: Tensor,
+        index_B: Tensor | None,
+        mixture: Mixture | None,
     ) -> Contrast:
         s_BD, t_BD = self.student_head(student_BE), self.teacher_head(teacher_BE)
         batch = Elements(s_BD.detach(), t_BD.detach(), target_B, index_B, weight_B > 0)
+        if mixture is not None:
+            batch = batch._replace(usable_B=batch.usable_B & ~mixture.is_mixed, partner_B=mixture.partner_B)
+            if self.config.positive_source == "bank":
+                weight_B = weight_B * ~mixture.is_mixed
         drawn = self.source.draw(batch)
         sample_B = torch.arange(len(target_B), device=target_B.device) if index_B is None else index_B
 
@@ -146,7 +164,7 @@ class _Element(nn.Module):
         return Contrast(student.loss + mirrored.loss, student.mi_bound)
 
 
-def _build_source(config: RelationConfig, labels_N: Tensor | None) -> NegativeSource:
+def _build_source(config: RelationConfig, labels_N: Tensor | None, *, unlabelled: bool) -> NegativeSource:
     exact = config.exclude == "exact"
     if labels_N is None and (config.source == "bank" or config.objective == "nce"):
         raise CrcdError("a bank and the nce objective need labels, the class of every training sample: pass labels")
@@ -162,6 +180,7 @@ def _build_source(config: RelationConfig, labels_N: Tensor | None) -> NegativeSo
         exact=exact,
         shared=config.shared,
         momentum=config.bank_momentum,
+        unlabelled=unlabelled,
         half=config.bank_precision == "float16",
         sharded=config.bank_rows == "sharded",
     )
@@ -174,11 +193,20 @@ class CRCDLoss(nn.Module):
     mirrored term that trains the teacher's embedding head. Train its parameters with the student's; keep its
     ``state_dict`` (heads and banks) in checkpoints.
 
+    An image mixed of two samples, as student and teacher both see it, is a query, a positive and an anchor as any
+    other; its label in the gradient element is soft. It is no negative, and no bank or queue remembers it, since its
+    element is not that of one sample; among its negatives is neither of its classes (``relax``: of its samples). With
+    positives from the bank, which has none of it, it weighs nothing.
+
+    A sample whose class is not known, below 0, has features but no feature gradient: it takes part in the relations
+    of features as any other, and in none of gradients. What is not known to be of its class may be its negative.
+
     Args:
         student_dim: D_s, width of the student's penultimate feature.
         teacher_dim: D_t, width of the teacher's.
         config: settings.
-        labels: class of every training sample, in the order of the ``index`` of ``forward``, [N]; needed by a bank.
+        labels: class of every training sample, in the order of the ``index`` of ``forward``, [N], below 0 where it is
+            not known; needed by a bank.
 
     Raises:
         CrcdError: the settings do not fit the data, e.g. more negatives than there are samples.
@@ -197,35 +225,46 @@ class CRCDLoss(nn.Module):
         self.feature: _Element | None = None
         self.gradient: _Element | None = None
         if self.config.feature_weight > 0:
-            self.feature = _Element(self.config, student_dim, teacher_dim, labels, bias=True)
+            self.feature = _Element(self.config, student_dim, teacher_dim, labels, bias=True, unlabelled=True)
         if self.config.gradient_weight > 0:
-            self.gradient = _Element(
-                self.config, student_dim, teacher_dim, labels, bias=self.config.gradient_head == "affine"
-            )
+            bias = self.config.gradient_head == "affine"
+            self.gradient = _Element(self.config, student_dim, teacher_dim, labels, bias=bias, unlabelled=False)
 
-    def forward(self, student: View, teacher: View, target: Tensor, index: Tensor | None = None) -> CRCDTerms:
+    def forward(
+        self,
+        student: View,
+        teacher: View,
+        target: Tensor,
+        index: Tensor | None = None,
+        mixture: Mixture | None = None,
+    ) -> CRCDTerms:
         """Relation losses of one batch.
 
         Args:
             student: the student's view, with its graph.
             teacher: the teacher's view of the same images; a constant.
-            target: classes, [B].
+            target: classes, [B]; below 0 where one is not known.
             index: sample numbers, [B]; a bank needs them.
+            mixture: of which samples of the batch each image is mixed; None where none is.
         """
         loss = student.feature.new_zeros((), dtype=torch.float32)
         feature = gradient = None
         if self.feature is not None:
             weight_B = torch.ones_like(target, dtype=torch.float32)
-            feature = self.feature(student.feature, teacher.feature.detach(), weight_B, target, index)
+            feature = self.feature(student.feature, teacher.feature.detach(), weight_B, target, index, mixture)
             loss = loss + self.config.feature_weight * feature.loss
         if self.gradient is not None:
-            g_s = gradient_element(student, target)
-            g_t = gradient_element(teacher, target).detach()
+            label = target if mixture is None else mixture.soft_labels(target, student.logits.shape[1])
+            g_s = gradient_element(student, label)
+            g_t = gradient_element(teacher, label).detach()
             lengths = torch.minimum(g_s.detach().norm(dim=1), g_t.norm(dim=1))
-            weight_B = (lengths >= self.config.min_gradient).float()
+            known_B = target >= 0
+            if mixture is not None:
+                known_B = known_B & known_B[mixture.partner_B]
+            weight_B = ((lengths >= self.config.min_gradient) & known_B).float()
             if self.config.gradient_head == "affine":
                 g_s, g_t = g_s / len(target), g_t / len(target)
-            gradient = self.gradient(g_s, g_t, weight_B, target, index)
+            gradient = self.gradient(g_s, g_t, weight_B, target, index, mixture)
             loss = loss + self.config.gradient_weight * gradient.loss
         return CRCDTerms(
             loss,

@@ -177,7 +177,8 @@ def build_learners(
                 views = reader(example), teacher.viewer(example.to(material.device))
             settings = config.method_settings(name)
             method = build_method(settings, *views, images.labels) if settings else None
-        learners.append(Learner(name, viewer, method, config, stream, material.device, config))
+        weight_C = material.class_weights(images)
+        learners.append(Learner(name, viewer, method, config, stream, material.device, config, weight_C))
     return learners
 
 

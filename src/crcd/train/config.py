@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from crcd.errors import CrcdError
-from crcd.methods import method_parts, method_settings, uses_maps
+from crcd.methods import method_parts, method_settings, needs_one_class, uses_maps
 from crcd.methods.ab import ABConfig
 from crcd.methods.at import ATConfig
 from crcd.methods.catkd import CATKDConfig
@@ -99,7 +99,10 @@ class TeachingOptions:
     """Methods to train side by side, a student each: ce has no teacher, crcd+kd is both at once,
     kd@kd.weight=1,kd.temperature=2 has other settings than the run's."""
     student_images: int | None = None
-    """Labelled training images that the students see, class by class in proportion; None for all."""
+    """Labelled training images that the students see, class by class in proportion; None for all. Unlabelled ones of
+    the data set are beside them in any case: in distillation terms and relations of features, not in cross-entropy."""
+    pseudo_labels: bool = False
+    """Give unlabelled training images the class that the teacher takes for the likeliest, for all learners."""
     distill_until: float | None = None
     """Last epoch with distillation terms, cross-entropy alone afterwards; a share of all epochs where below 1, None for
     all of them."""
@@ -173,8 +176,18 @@ class DistillConfig(TeachingOptions, TrainOptions):
                 f"method '{learner}' needs the teacher's feature maps, which its cache does not hold: leave out "
                 "--teacher-views, or that method"
             )
-        advice = "without crops and flips there is one view of an image: give 1, or set --crop-padding or --flip"
+        if self.mixed:
+            self._check_mixed()
+        advice = "without crop, flip and policy an image has one view: give 1, or set --crop, --flip or --policy"
         require(self.teacher_views in (None, 1) or self.augmented, "teacher-views", self.teacher_views, advice)
+
+    def _check_mixed(self) -> None:
+        if self.teacher_views is not None:
+            raise CrcdError("--teacher-views has no answers for mixed images: leave it out, or --mixup and --cutmix")
+        if learner := next(filter(needs_one_class, self.methods), ""):
+            raise CrcdError(f"method '{learner}' needs the one class of each image: leave it out, or mixup and cutmix")
+        if self.mix_prob == 1 and any("crcd" in method_parts(learner) for learner in self.methods):
+            raise CrcdError("--mix-prob is 1: without images that are not mixed crcd has no negatives, give less")
 
     def method_settings(self, learner: str) -> dict[str, Any]:
         """Settings of each method of a learner: the run's, but for what its name changes after @.

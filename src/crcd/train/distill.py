@@ -11,12 +11,12 @@ from typing import Any
 from torch import nn
 
 from crcd import distributed
-from crcd.data import Images, Loader, subset
+from crcd.data import Images, Loader, known_labels, subset
 from crcd.errors import CrcdError
 from crcd.evaluate.accuracy import near_chance
 from crcd.evaluate.scorer import Scorer
 from crcd.evaluate.students import score_students
-from crcd.methods import uses_maps, uses_preactivations
+from crcd.methods import needs_one_class, uses_maps, uses_preactivations
 from crcd.models import ImageFormat, adapt_between, save_weights, weights_digest
 from crcd.train.build import build_learners, check_network, metadata
 from crcd.train.config import DistillConfig
@@ -24,8 +24,9 @@ from crcd.train.device import find_device
 from crcd.train.first_stage import first_stages, train_first_stages
 from crcd.train.loop import Loop
 from crcd.train.material import Material
-from crcd.train.options import ComputeOptions
+from crcd.train.options import ComputeOptions, require
 from crcd.train.outcome import Outcome, describe_run, learner_entry, model_entry
+from crcd.train.pseudo_labels import with_classes_by_turns, with_pseudo_labels
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder, begin_folder
 from crcd.train.scratch import train_classifier
@@ -70,7 +71,10 @@ def distill(
     images = material.train
     if config.student_images is not None:
         images = subset(images, config.student_images, config.seed)
-    train = material.train_loader(images, config.teacher_views)
+    count = len(known_labels(images))
+    _check_labels(config, len(images) - count)
+    rehearsed = with_classes_by_turns(images, material.data.num_classes) if config.pseudo_labels else images
+    train = material.train_loader(rehearsed, config.teacher_views)
     kept, classes = folder.weights("teacher"), material.data.num_classes
     if teacher_model is None:
         network = given_teacher(config, material, kept)
@@ -87,7 +91,7 @@ def distill(
     }
     layer = config.teacher_classifier
     example = Teacher(network.model, device, ComputeOptions(), layer, adapt, **reads)
-    _rehearse(config, material, images, train, example, student_model)
+    _rehearse(config, material, rehearsed, train, example, student_model)
     given = teacher_model is not None or config.teacher_weights is not None or config.teacher_pretrained
     loader = material.score_loader()
     scorer = Scorer(lambda: loader.epoch(0), material.scored.labels, example.network) if given else None
@@ -97,6 +101,9 @@ def distill(
         distributed.first(lambda: folder.create(config))
     model = _trained_teacher(network, config, material, folder, stop, reporter, given=given)
     teacher = Teacher(model, device, config, layer, adapt, **reads)
+    if config.pseudo_labels:
+        images = with_pseudo_labels(images, teacher.network, material, folder)
+        train = material.train_loader(images, config.teacher_views)
     learners = build_learners(config, material, images, teacher, student_model)
     if scorer is None:
         scorer = Scorer(lambda: loader.epoch(0), material.scored.labels, teacher.network)
@@ -126,7 +133,7 @@ def distill(
     others = (training, cache, *first.values())
     summary = {
         **describe_run(config, material),
-        "student_images": len(images),
+        "student_images": count,
         "teacher": teacher_entry,
         "learners": {
             learner.name: {
@@ -141,6 +148,17 @@ def distill(
     }
     folder.write_summary(summary)
     return Outcome(folder.path, summary)
+
+
+def _check_labels(config: DistillConfig, unlabelled: int) -> None:
+    """Raises ``CrcdError`` where methods need labels that are not there, or the teacher's for none."""
+    if config.pseudo_labels:
+        require(unlabelled > 0, "pseudo-labels", True, "every training image has a label, leave it out")
+    elif unlabelled > 0 and (learner := next(filter(needs_one_class, config.methods), "")):
+        raise CrcdError(
+            f"method '{learner}' needs the class of each image, and {unlabelled} training images are unlabelled: give "
+            "--pseudo-labels, or leave it out"
+        )
 
 
 def _rehearse(

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from crcd import distributed
 from crcd.data.batch import Batch
@@ -20,6 +19,7 @@ from crcd.train.parts import read_in_parts
 from crcd.train.randomness import RandomStream
 from crcd.train.reader import Reader
 from crcd.train.stopwatch import Stopwatch
+from crcd.train.supervision import supervised_loss
 from crcd.train.totals import Totals
 
 
@@ -41,6 +41,7 @@ class Learner:
         stream: its random numbers.
         device: where all of it computes.
         compute: how its network computes.
+        class_weight_C: of each class in cross-entropy; None for 1.
     """
 
     advice = "try a lower --lr or longer --warmup-epochs"
@@ -55,6 +56,7 @@ class Learner:
         stream: RandomStream,
         device: torch.device,
         compute: ComputeOptions,
+        class_weight_C: Tensor | None = None,
     ) -> None:
         self.name = name
         self.viewer: Viewer = viewer.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -70,6 +72,7 @@ class Learner:
         self.weight = torch.ones((), device=device)
         self.optimiser = Optimiser(viewer.model, method, options, device)
         self.label_smoothing = options.label_smoothing
+        self.class_weight_C = None if class_weight_C is None else class_weight_C.to(device)
         self.ema = options.ema
         self.begin_average()
 
@@ -128,7 +131,7 @@ class Learner:
 
     def _loss(self, batch: Batch, teacher: Callable[[], View] | None) -> tuple[Tensor, dict[str, Tensor]]:
         student = self._view(batch)
-        ce = cross_entropy(student.logits, batch.target, label_smoothing=self.label_smoothing)
+        ce = supervised_loss(student.logits, batch, self.label_smoothing, self.class_weight_C)
         if self.method is None or not self.guided or teacher is None:
             return ce, {"loss": ce.detach(), "ce": ce.detach()}
         terms = self.method(student, teacher(), batch)

@@ -4,9 +4,22 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
+from torch import Tensor
 
 from crcd import distributed
-from crcd.data import CropFlip, DataSet, Images, Loader, load_dataset, split
+from crcd.data import (
+    CropFlip,
+    DataSet,
+    EncodedImages,
+    Images,
+    Loader,
+    Mix,
+    PictureAugment,
+    ResizedCropFlip,
+    class_weights,
+    load_dataset,
+    split,
+)
 from crcd.models import ImageFormat
 from crcd.train.options import DataOptions
 
@@ -60,23 +73,52 @@ class Material:
 
     def train_loader(self, images: Images, pool: int | None = None) -> Loader:
         """Shuffled, augmented batches of the images; with a pool, in that many fixed augmentations of each."""
-        augment = CropFlip(self.options.crop_padding, self.options.flip)
-        return self._loader(images, train=True, augment=augment, pool=pool)
+        resized = self.options.crop == "random-resized"
+        of_file = resized and isinstance(images, EncodedImages)
+        augment: CropFlip | ResizedCropFlip = CropFlip(0 if of_file else self.options.crop_padding, self.options.flip)
+        if resized and not of_file:
+            augment = ResizedCropFlip(self.options.crop_scale, self.options.flip)
+        picture = None
+        if of_file or self.options.policy != "none":
+            crop_scale = self.options.crop_scale if of_file else None
+            picture = PictureAugment(crop_scale, self.options.policy, *self.options.rand_augment)
+        mix = Mix(self.options.mixup, self.options.cutmix, self.options.mix_prob) if self.options.mixed else None
+        return self._loader(images, train=True, augment=augment, picture=picture, mix=mix, pool=pool)
+
+    def class_weights(self, images: Images) -> Tensor | None:
+        """Weight of each class in cross-entropy, where the settings ask for that."""
+        return class_weights(images.labels, self.data.num_classes) if self.options.balance == "loss" else None
 
     def score_loader(self) -> Loader:
         """The scored images in order."""
-        return self._loader(self.scored, train=False, augment=None)
+        return self.in_order(self.scored)
 
-    def _loader(self, images: Images, *, train: bool, augment: CropFlip | None, pool: int | None = None) -> Loader:
+    def in_order(self, images: Images) -> Loader:
+        """The images in order, as they are."""
+        return self._loader(images, train=False)
+
+    def _loader(
+        self,
+        images: Images,
+        *,
+        train: bool,
+        augment: CropFlip | ResizedCropFlip | None = None,
+        picture: PictureAugment | None = None,
+        mix: Mix | None = None,
+        pool: int | None = None,
+    ) -> Loader:
         return Loader(
             images,
             self.options.batch_size,
             augment=augment,
+            picture=picture,
+            mix=mix,
             mean=self.data.mean,
             std=self.data.std,
             device=self.device,
             seed=self.seed,
             train=train,
+            balanced=self.options.balance == "sampler",
             workers=self.options.workers,
             pool=pool,
         )

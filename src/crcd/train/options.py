@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from crcd.data.picture import Policy
 from crcd.errors import CrcdError
 
 
@@ -26,24 +27,58 @@ class DataOptions:
     """Share of the training images held out, the same for every seed, and scored in place of the test images."""
     batch_size: int = 64
     """Images a step, of all processes together."""
+    crop: Literal["padded", "random-resized"] = "padded"
+    """Random crops: of the image's size, out of the padded image; or random parts, resized (torchvision's
+    RandomResizedCrop): of the picture in its file, or of the square image where all of them are kept in memory."""
     crop_padding: int = 4
-    """Random crops out of images padded by this many black pixels; 0 for none."""
+    """Black pixels by which images are padded for padded crops; 0 for no such crops."""
+    crop_scale: tuple[float, float] = (0.08, 1.0)
+    """Least and greatest area of a random-resized crop, as a share of the image's."""
     flip: bool = True
     """Mirror each training image with probability 1/2."""
+    policy: Policy = "none"
+    """Distortions of each training image by torchvision's RandAugment, TrivialAugmentWide or AutoAugment, on the host:
+    before crops of images kept in memory and padded crops, after random-resized crops of pictures in their files."""
+    rand_augment: tuple[int, int] = (2, 9)
+    """Operations that randaugment does to an image, and their magnitude, 0 to 30."""
+    mixup: float = 0.0
+    """Alpha of mixup (usual: 0.2): a mixed image is lambda of its own and 1 - lambda of another image of the batch for
+    lambda from Beta(alpha, alpha), and its label, also that of its feature gradient, is so mixed. Student and teacher
+    see the same; no bank remembers it, and it is no negative. 0 for none."""
+    cutmix: float = 0.0
+    """Alpha of cutmix (usual: 1): likewise, with a box cut out of the other image. 0 for none."""
+    mix_prob: float = 0.5
+    """Probability that an image is mixed, if --mixup or --cutmix is given; the rest renews banks and queues."""
+    balance: Literal["none", "sampler", "loss"] = "none"
+    """Of classes of unequal size: an epoch shows as many images of each (sampler), or an image's cross-entropy weighs
+    N / (C n), for n of N labelled training images in its class, one of C (loss)."""
     workers: int = 0
-    """Processes that decode images of a folder too big for memory."""
+    """Processes that decode images of a folder too big for memory, or apply --policy."""
 
     def __post_init__(self) -> None:
         require(self.batch_size >= 1, "batch-size", self.batch_size, "give 1 or more")
         require(0 <= self.holdout < 1, "holdout", self.holdout, "give a share from 0 to below 1")
         require(self.image_size is None or self.image_size >= 8, "image-size", self.image_size, "give 8 or more")
         require(self.crop_padding >= 0, "crop-padding", self.crop_padding, "give 0 or more")
+        scale = len(self.crop_scale) == 2 and 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1
+        require(scale, "crop-scale", self.crop_scale, "give two shares up to 1, the least (above 0) first")
+        rand = len(self.rand_augment) == 2 and self.rand_augment[0] >= 1 and 0 <= self.rand_augment[1] <= 30
+        require(rand, "rand-augment", self.rand_augment, "give 1 operation or more, and a magnitude from 0 to 30")
+        for flag, alpha in (("mixup", self.mixup), ("cutmix", self.cutmix)):
+            require(alpha >= 0, flag, alpha, "give 0 or more")
+        require(0 < self.mix_prob <= 1, "mix-prob", self.mix_prob, "give a probability above 0, up to 1")
         require(self.workers >= 0, "workers", self.workers, "give 0 or more")
 
     @property
     def augmented(self) -> bool:
-        """Whether training images are cropped or mirrored."""
-        return self.crop_padding > 0 or self.flip
+        """Whether each training image by itself is cropped, mirrored or distorted."""
+        cropped = self.crop == "random-resized" or self.crop_padding > 0
+        return cropped or self.flip or self.policy != "none"
+
+    @property
+    def mixed(self) -> bool:
+        """Whether training images are mixed with one another."""
+        return self.mixup > 0 or self.cutmix > 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 import crcd
+from crcd.data import known_labels
 from crcd.models import ImageFormat, count_multiply_adds, count_parameters
 from crcd.train.config import TrainOptions
 from crcd.train.device import describe
@@ -30,10 +31,13 @@ class Outcome:
 
 def describe_run(config: TrainOptions, material: Material) -> dict[str, Any]:
     """The part of a summary that says what was run."""
+    count = len(known_labels(material.train))
+    unlabelled = {"unlabelled_images": len(material.train) - count} if count < len(material.train) else {}
     return {
         "data": config.data,
         "scored_on": material.scored_on,
-        "train_images": len(material.train),
+        "train_images": count,
+        **unlabelled,
         "scored_images": len(material.scored),
         "epochs": config.epochs,
         "seed": config.seed,

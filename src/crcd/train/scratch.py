@@ -3,6 +3,7 @@
 from torch import nn
 
 from crcd import distributed
+from crcd.data import labelled
 from crcd.evaluate.calibration import expected_calibration_error
 from crcd.evaluate.predict import predict
 from crcd.evaluate.scorer import Scorer
@@ -45,7 +46,7 @@ def train(config: TrainConfig, reporter: Reporter | None = None) -> Outcome:
 def train_classifier(
     config: TrainConfig, material: Material, folder: RunFolder, stop: StopSignal, reporter: Reporter
 ) -> nn.Module:
-    """Train a network on all training images and write weights and summary into the folder.
+    """Train a network on all labelled training images and write weights and summary into the folder.
 
     Args:
         config: settings of the run.
@@ -57,12 +58,13 @@ def train_classifier(
     stream = RandomStream(config.seed, material.device)
     with stream.active():
         model = _network(config, material)
-    learner = Learner(NAME, Viewer(model, classifier=config.classifier), None, config, stream, material.device, config)
+    viewer = Viewer(model, classifier=config.classifier)
+    weight_C = material.class_weights(material.train)
+    learner = Learner(NAME, viewer, None, config, stream, material.device, config, weight_C)
     loader = material.score_loader()
     scorer = Scorer(lambda: loader.epoch(0), material.scored.labels, None)
-    loop = Loop(
-        config.model, config, [learner], None, material.train_loader(material.train), scorer, folder, stop, reporter
-    )
+    train = material.train_loader(labelled(material.train))
+    loop = Loop(config.model, config, [learner], None, train, scorer, folder, stop, reporter)
     loop.run()
     save_weights(model, folder.weights(NAME), metadata(config.model, material))
     entry = learner_entry(config.model, model, NAME, loop.history, material)

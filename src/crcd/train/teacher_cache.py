@@ -48,8 +48,8 @@ class TeacherCache:
     ) -> None:
         self.folder = folder
         self.loader = loader
-        assert loader.pool_RN3 is not None
-        self.views = len(loader.pool_RN3)
+        assert loader.pool_RNP is not None
+        self.views = len(loader.pool_RNP)
         teacher = f"{config.teacher} in {config.precision}, {weights_digest(model.state_dict())}"
         if images is not None:
             teacher += f", of images of {images}"
