@@ -38,7 +38,7 @@ def view(batch):
 
 
 def test_step_descends_ce_plus_weighted_method_loss(batch, view):
-    learner = make_learner(KD(KDConfig(weight=0.7, temperature=2.0)))
+    learner = make_learner(KD(KDConfig(weight=0.7, temperature=2.0, ce_weight=1.0)))
     model = deepcopy(learner.viewer.model).train()
     logits = model(batch.image)
     ce, kd = cross_entropy(logits, batch.target), distillation_loss(logits, view.logits, 2.0)

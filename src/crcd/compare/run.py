@@ -202,7 +202,7 @@ class Comparison:
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise RunStopped("time budget used up between two runs", 0)
-        return f"{left:.3f}s"
+        return f"{max(left, 0.001):.3f}s"
 
     def _digest(self, setup: Setup) -> str | None:
         """Digest of the teacher's weights where the settings name a file."""
