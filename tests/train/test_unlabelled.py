@@ -9,25 +9,27 @@ import torch
 from crcd.data import load_dataset, relabelled
 from crcd.errors import CrcdError
 from crcd.relation.config import RelationConfig
+from crcd.train import material
 from crcd.train.config import TrainConfig
 from crcd.train.distill import distill
 from crcd.train.reporter import Reporter
 from crcd.train.scratch import train
+from together import together
 
 HIDDEN = 1200
 
 
+def load_hidden(*names, **options):
+    """The digits, the classes of all but 237 training images hidden."""
+    data = load_dataset(*names, **options)
+    labels = data.train.labels.clone()
+    labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))[:HIDDEN]] = -1
+    return replace(data, train=relabelled(data.train, labels))
+
+
 @pytest.fixture(autouse=True)
 def hidden_labels(monkeypatch):
-    """The digits, the classes of all but 237 training images hidden."""
-
-    def load(*names, **options):
-        data = load_dataset(*names, **options)
-        labels = data.train.labels.clone()
-        labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))[:HIDDEN]] = -1
-        return replace(data, train=relabelled(data.train, labels))
-
-    monkeypatch.setattr("crcd.train.material.load_dataset", load)
+    monkeypatch.setattr("crcd.train.material.load_dataset", load_hidden)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,20 @@ def test_pseudo_labels_are_the_teachers_and_stay_its_own(settings, tmp_path):
     (tmp_path / "cut/pseudo-labels.json").write_text("[1, 2]")
     with pytest.raises(CrcdError, match=r"pseudo-labels\.json is of 2 images, but 1200 are unlabelled"):
         distill(replace(cut, resume=cut.out))
+
+
+def run_hidden(config):
+    material.load_dataset = load_hidden
+    return distill(config).summary
+
+
+def test_pseudo_labels_of_several_processes_are_the_first_ones(settings, tmp_path):
+    config = replace(settings, methods=("ce", "dkd"), pseudo_labels=True, out=tmp_path / "run")
+    first, second = together(2, run_hidden, config)
+    assert first["student_images"] == second["student_images"] == 100
+    for learner in ("ce", "dkd"):
+        assert first["learners"][learner]["top1"] == second["learners"][learner]["top1"]
+    assert len(json.loads((tmp_path / "run/pseudo-labels.json").read_text())) == HIDDEN
 
 
 def test_pseudo_labels_for_nothing(settings, tmp_path, monkeypatch):
