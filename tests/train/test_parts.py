@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from crcd.data import Batch
 from crcd.errors import CrcdError
 from crcd.methods.crcd import CRCD
 from crcd.models import Viewer, create_model
@@ -14,10 +15,6 @@ from crcd.train.distill import distill
 from crcd.train.parts import read_in_parts
 
 LABELS = torch.arange(40) % 4
-
-
-class Batch:
-    target, index = LABELS[:10], torch.arange(10)
 
 
 def loss_and_gradients(parts: int):
@@ -33,7 +30,7 @@ def loss_and_gradients(parts: int):
     handle = viewer.model[0].register_forward_hook(lambda *_: calls.append(1))
     torch.manual_seed(1)
     view = read_in_parts(viewer, viewer, image, parts)
-    terms = method(view, teacher, Batch())
+    terms = method(view, teacher, Batch(image, LABELS[:10], torch.arange(10)))
     loss = terms["loss"] + view.maps["0"].square().mean()
     loss.backward()
     handle.remove()
