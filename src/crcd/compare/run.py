@@ -48,9 +48,9 @@ class Failure:
 
 
 class TeacherFile(NamedTuple):
-    """Weights of a teacher, and what the ledger says of how they were made."""
+    """Weights of a teacher (None: its library's), and what the ledger says of how they were made."""
 
-    weights: Path
+    weights: Path | None
     entry: dict[str, Any]
 
 
@@ -149,6 +149,8 @@ class Comparison:
     def _run(self, setup: Setup, config: DistillConfig, teacher: TeacherFile, reporter: Reporter) -> None:
         """Train the methods side by side and add them to the ledger."""
         own = replace(config, teacher_weights=teacher.weights, teacher_epochs=None, teacher_lr=None, teacher_seed=None)
+        if not teacher.entry["given"]:
+            own = replace(own, weak_teacher=True)  # its accuracy was shown in its own training
         digest = hashlib.sha256(f"{fingerprint(own)} {self._digest(setup)}".encode()).hexdigest()[:8]
         folder = RunFolder(self.folder / f"{setup.slug}-seed{config.seed}-{digest}")
         resume = folder.path if folder.config.is_file() else None
@@ -159,7 +161,7 @@ class Comparison:
 
     def _teacher(self, config: DistillConfig, reporter: Reporter) -> TeacherFile:
         """The teacher, trained if need be."""
-        if config.teacher_weights is not None:
+        if config.teacher_weights is not None or config.teacher_pretrained:
             return TeacherFile(config.teacher_weights, {"given": True})
         plan = config.for_teacher(None)
         folder = RunFolder(self.folder / "teachers" / f"{config.teacher.replace('/', '_')}-{fingerprint(plan)[:8]}")
