@@ -76,7 +76,7 @@ def steps(variant: str):
             view = double(batch)
             stage.schedule(0.1, 1.0)
             stage.step(batch, lambda view=view: view)
-        gradients = [parameter.grad for parameter in learner.optimizer.param_groups[0]["params"]]
+        gradients = [parameter.grad for parameter in learner.optimiser.parameters()]
         state = learner.state_dict()
         found[learner.name] = (learner.totals.means(), gradients, state["student"], state["method"], state["stream"])
     return found
