@@ -61,8 +61,8 @@ def train(step, loader, epochs=2):
 
 def assert_same(learners, others, **tolerance):
     for one, other in zip(learners, others, strict=True):
-        tensors = [*one.viewer.state_dict().values(), *one.optimizer.state_dict()["state"][0].values()]
-        wanted = [*other.viewer.state_dict().values(), *other.optimizer.state_dict()["state"][0].values()]
+        tensors = [*one.viewer.state_dict().values(), *one.optimiser.state_dict()["state"][0].values()]
+        wanted = [*other.viewer.state_dict().values(), *other.optimiser.state_dict()["state"][0].values()]
         if one.method is not None:
             tensors += [x for x in one.method.state_dict().values() if isinstance(x, torch.Tensor)]
             wanted += [x for x in other.method.state_dict().values() if isinstance(x, torch.Tensor)]
