@@ -140,7 +140,7 @@ def measure_parts(bench: Workbench, args: Namespace, record: Record) -> None:
             student_view = learner.read(batch.image)
             outputs = [student_view.logits, student_view.feature]
             cut = [tensor.detach().requires_grad_() for tensor in outputs]
-        learner.optimizer.zero_grad(set_to_none=True)
+        learner.optimiser.optimizer.zero_grad(set_to_none=True)
         with part("loss"):
             view = replace(student_view, logits=cut[0], feature=cut[1])
             learner.method(view, teacher_view, batch)["loss"].backward()
@@ -148,7 +148,7 @@ def measure_parts(bench: Workbench, args: Namespace, record: Record) -> None:
             ce = cross_entropy(student_view.logits, batch.target)
             torch.autograd.backward([ce, *outputs], [None, *(tensor.grad for tensor in cut)])
         with part("optimiser"):
-            learner.optimizer.step()
+            learner.optimiser.optimizer.step()
         rounds.append(dict(ms))
     rounds = rounds[3:]
     share = statistics.median(r["loss"] / sum(r.values()) for r in rounds)

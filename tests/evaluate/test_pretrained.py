@@ -16,7 +16,14 @@ def run(tmp_path):
     for name in ("ce", "teacher", "kd@kd.weight=0.5", "crcd+kd"):
         save_weights(create_model("resnet8", 10, 1), tmp_path / f"{name}.safetensors", KNOWN)
     (tmp_path / "config.yaml").write_text("methods: [kd@kd.weight=0.5, ce, crcd+kd]\n")
+    (tmp_path / "summary.json").touch()
     return tmp_path
+
+
+def test_a_run_that_has_not_ended(run):
+    (run / "summary.json").unlink()
+    with pytest.raises(CrcdError, match="it has not ended"):
+        read_run(run)
 
 
 def test_teacher_first_then_learners_in_the_runs_order(run):

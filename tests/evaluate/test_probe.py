@@ -28,7 +28,7 @@ def features(tmp_path_factory):
 
 def test_what_a_probe_says(features):
     found = probe(features, ProbeOptions(probes=("linear", "knn")))
-    assert found["images"] == {"channels": 1, "size": 8, "mean": (0.3,), "std": (0.3,)}
+    assert found["images"] == {"channels": 1, "size": 8, "mean": (0.3,), "std": (0.3,), "interpolation": "bilinear"}
     assert (found["name"], found["trained_on"], found["feature_dim"]) == ("ce", "other", 64)
     assert "sgd" not in found
     assert found["linear"]["top1"] > 50  # ten classes

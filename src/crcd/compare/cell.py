@@ -77,7 +77,7 @@ class Setup:
     @property
     def slug(self) -> str:
         """The label as a part of a folder's name."""
-        return "".join(c if c.isalnum() or c in "=.+-_" else "_" for c in self.label).strip("_")[-80:]
+        return "".join(c if c.isalnum() or c in "=.+-_" else "_" for c in self.label).strip("_")[:80]
 
 
 def shared_settings(config: DistillConfig) -> dict[str, Any]:

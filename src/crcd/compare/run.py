@@ -50,7 +50,7 @@ class Failure:
 
 
 class TeacherFile(NamedTuple):
-    """Weights of a teacher, and what the ledger says of how they were made."""
+    """Weights of a teacher (None: its library's), and what the ledger says of how they were made."""
 
     weights: Path | None
     entry: dict[str, Any]
@@ -172,7 +172,7 @@ class Comparison:
         """Train the methods side by side."""
         own = replace(config, teacher_weights=teacher.weights, teacher_epochs=None, teacher_lr=None, teacher_seed=None)
         if teacher.weights is not None and config.teacher_weights is None:
-            own = replace(own, weak_teacher=True)  # what was trained here is as good as it is
+            own = replace(own, weak_teacher=True)  # its accuracy was shown in its own training
         what = _short(fingerprint(own), self._digest(setup), self._images_digest(config))
         folder = RunFolder(self.folder / f"{setup.slug}-seed{config.seed}-{what}")
         resume = folder.path if folder.config.is_file() else None

@@ -41,7 +41,7 @@ def read_run(path: Path) -> list[Pretrained]:
     order = ["teacher", *settings.get("methods", ())]
     places = {name: place for place, name in enumerate(order)}
     files = sorted(path.glob("*.safetensors"), key=lambda file: (places.get(file.stem, len(places)), file.stem))
-    if not RunFolder(path).summary.is_file():
+    if files and settings and not RunFolder(path).summary.is_file():
         raise CrcdError(f"run {path}: it has not ended (no summary.json); go on with it first, or name another folder")
     if not files:
         raise CrcdError(f"run {path}: it holds no weights (*.safetensors); name the folder of a run that has ended")
