@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
-from crcd.data import DataSet, Loader, TensorImages, load_dataset
+from crcd.data import DataSet, Loader, TensorImages, load_dataset, relabelled
 from crcd.errors import CrcdError
 from crcd.evaluate.feature_set import FeatureOptions, feature_sets
 from crcd.evaluate.features import extract
@@ -85,3 +87,13 @@ def test_weights_that_are_broken(tmp_path):
     torch.nn.init.constant_(broken.viewer.model.body.stem[0].weight, torch.nan)
     with pytest.raises(CrcdError, match="network 'kd' gives features that are not finite"):
         feature_sets([broken], digits, FeatureOptions(), CPU)
+
+
+def test_unlabelled_training_images_are_left_out(tmp_path):
+    def mostly_unlabelled(size):
+        data = digits(size)
+        return replace(data, train=relabelled(data.train, data.train.labels.where(torch.arange(1437) < 400, -1)))
+
+    (features,) = feature_sets([network(tmp_path)], mostly_unlabelled, FeatureOptions(holdout=0.25), CPU)
+    assert (len(features.fit.labels_N), len(features.held_out.labels_N)) == (300, 100)
+    assert features.train.labels_N.bincount().equal(digits(8).train.labels[:400].bincount())
