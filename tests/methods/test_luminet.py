@@ -79,7 +79,7 @@ def test_the_weight_grows_from_the_first_epoch_on():
 def test_weighs_cross_entropy():
     assert build().ce_weight == 2
     assert build(ce_weight=0.5).ce_weight == 0.5
-    assert Combined({"luminet": build(), "kd": KD(KDConfig())}).ce_weight == 1
+    assert Combined({"luminet": build(), "kd": KD(KDConfig())}).ce_weight == 2
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ def results(folder):
     ):
         for name in ("seconds", "step_seconds", "images_per_second"):
             entry.pop(name, None)
+    summary.pop("commit")
     weights = {path.name: load_file(path) for path in folder.glob("*.safetensors")}
     bits = {file: {name: tensor.numpy().tobytes() for name, tensor in state.items()} for file, state in weights.items()}
     return summary, lines, bits

@@ -59,7 +59,7 @@ class Viewer(nn.Module):
         self._headless: Headless | None = None
         self._settled = classifier is not None
         self._by_methods = classifier is None and _has_timm_methods(model)
-        self.head: nn.Module | None = head_of([_classifier_of(model)]) if self._by_methods else None
+        self._head: tuple[nn.Module, ...] = (head_of([_classifier_of(model)]),) if self._by_methods else ()
         for name in self.maps:
             _check_name("feature map", name, self._map_layers())
         if classifier is not None:
@@ -69,6 +69,11 @@ class Viewer(nn.Module):
                 f"{_name(model)}: its maps before their activation are not known, so a method that needs them can't be "
                 "used with it: take a network of `crcd list models`, or another method"
             )
+
+    @property
+    def head(self) -> nn.Module | None:
+        """What makes the logits of the feature; a part of ``model``, so it is none of the viewer's own submodules."""
+        return self._head[0] if self._head else None
 
     def forward(self, image: Tensor) -> View:
         """View of one batch of images [B, C, H, W].
@@ -134,7 +139,7 @@ class Viewer(nn.Module):
             output = self.model(image)
         self.heads = self.heads or find_heads(self.model, output, calls)
         if self.head is None:
-            self.head = head_of([layers[name] for name in self.heads])
+            self._head = (head_of([layers[name] for name in self.heads]),)
         if absent := [name for name in self.heads if name not in calls]:
             raise CrcdError(f"{_name(self.model)}: its classifier '{absent[0]}' did not run; name another layer")
         taken = [as_vectors(calls[name][0]) for name in self.heads]
@@ -144,6 +149,7 @@ class Viewer(nn.Module):
         logits_BC = as_vectors(calls[self.heads[0]][1]) if len(taken) == 1 else output
         if not self._settled and not self.model.training:
             self._settle(image, feature_BD)
+        assert self.head is not None
         return View(logits_BC, feature_BD, self.head, self._read_maps(map_calls))
 
     def _settle(self, image: Tensor, feature_BD: Tensor) -> None:
