@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 SETTINGS = (
     *("--device", "cpu", "--image-size", "8", "--student-images", "200", "--batch-size", "8"),
-    *("--teacher", "resnet8", "--methods", "ce", "crcd", "--crcd.negatives", "32", "--epochs", "2"),
+    *("--weak-teacher", "--teacher", "resnet8", "--methods", "ce", "crcd", "--crcd.negatives", "32", "--epochs", "2"),
 )
 
 
