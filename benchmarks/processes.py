@@ -83,7 +83,7 @@ def make_step(method: str, config: object, size: Size, compute: ComputeOptions, 
         viewer = Viewer(create_model(size.student, size.classes, 3))
         example = torch.zeros(2, 3, size.side, size.side)
         views = viewer.eval()(example), teacher.viewer(example.to(device))
-        built = build_method({} if config is None else {method: config}, *views, labels_N)
+        built = None if config is None else build_method({method: config}, *views, labels_N)
     learner = Learner(method, viewer, built, OptimiserOptions(lr=1e-3), stream, device, compute)
     step = TrainingStep(loader, teacher, [learner])
     inputs = itertools.chain.from_iterable(loader.inputs(epoch) for epoch in itertools.count())
