@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crcd.errors import CrcdError
 from crcd.relation import NCE, InfoNCE
-from crcd.relation.kernels import native
+from crcd.relation.kernels import library, native
 from relation_cases import case, needs_compiler, run
 
 KINDS = list(itertools.product(["infonce", "nce"], [False, True]))
@@ -168,7 +168,7 @@ def test_streaming_where_it_cannot_be_compiled(monkeypatch, caplog):
     def no_compiler(source):
         raise CrcdError("there is no C compiler")
 
-    monkeypatch.setattr(native.library, "load", no_compiler)
+    monkeypatch.setattr(library, "load", no_compiler)
     for cached in (native.available, native._library):
         cached.cache_clear()
     try:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from crcd.errors import CrcdError
-from crcd.models.library import Aliases
+from crcd.models.provider import Aliases
 from crcd.models.registry import create_model
 
 NUMBERED = re.compile(r"(?:.* )?\((n\d{8})\)")

@@ -7,7 +7,7 @@ from torch import nn
 
 from crcd.errors import unknown
 from crcd.models.image_format import ImageFormat, Interpolation
-from crcd.models.library import Aliases
+from crcd.models.provider import Aliases
 
 
 def names() -> list[str]:

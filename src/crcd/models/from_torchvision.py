@@ -8,7 +8,7 @@ from torchvision.models import get_model, get_model_weights, list_models
 
 from crcd.errors import unknown
 from crcd.models.image_format import ImageFormat, Interpolation
-from crcd.models.library import Aliases, check_colour
+from crcd.models.provider import Aliases, check_colour
 
 
 def names() -> list[str]:

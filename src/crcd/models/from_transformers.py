@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from crcd.errors import CrcdError
 from crcd.models.image_format import ImageFormat, Interpolation
-from crcd.models.library import Aliases, check_colour
+from crcd.models.provider import Aliases, check_colour
 
 RESAMPLING: dict[int, Interpolation] = {0: "nearest", 3: "bicubic"}
 """Numbers of Pillow's filters; all others are taken as bilinear."""

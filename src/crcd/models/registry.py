@@ -8,7 +8,7 @@ from torch import nn
 
 from crcd.errors import CrcdError, unknown
 from crcd.models import from_code
-from crcd.models.library import Library
+from crcd.models.provider import Library
 from crcd.models.zoo import ZOO
 
 LIBRARIES = {"timm": "from_timm", "torchvision": "from_torchvision", "hf": "from_transformers"}

@@ -13,7 +13,7 @@ from crcd.errors import CrcdError
 from crcd.models import ImageFormat, fill_weights, library_of, pretrained_model, read_metadata, read_weights
 from crcd.models.classes import head_tensors, match_classes, select_classes
 from crcd.models.image_format import Interpolation
-from crcd.models.library import Aliases
+from crcd.models.provider import Aliases
 from crcd.models.weights import classes_of_weights
 from crcd.train.build import build_model, check_saved_model
 from crcd.train.config import DistillConfig

@@ -1,4 +1,4 @@
-"""What a library of networks is asked for."""
+"""What a provider of networks, such as timm, is asked for."""
 
 from collections.abc import Sequence
 from typing import Protocol
