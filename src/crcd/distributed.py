@@ -30,7 +30,7 @@ _store: Store | None = None
 """What the processes share beside their messages; it outlives a process that is lost."""
 
 
-class ProcessLost(CrcdError):  # noqa: N818 - named as RunStopped is
+class ProcessLostError(CrcdError):
     """Another process of the run has ended before its time."""
 
 
@@ -64,7 +64,7 @@ def together() -> Iterator[None]:
     over NCCL.
 
     Raises:
-        ProcessLost: the others did not come.
+        ProcessLostError: the others did not come.
     """
     global _store
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
@@ -215,4 +215,4 @@ def _messages() -> Iterator[None]:
         yield
     except RuntimeError as error:
         reason = re.sub(r"^\[\S+\] ", "", " ".join(str(error).split())).partition(". ")[0]
-        raise ProcessLost(f"another process of the run was lost ({reason[:160]})") from error
+        raise ProcessLostError(f"another process of the run was lost ({reason[:160]})") from error

@@ -25,7 +25,7 @@ from crcd.train.config import DistillConfig
 from crcd.train.config_file import WITHOUT_EFFECT, fingerprint, to_plain
 from crcd.train.device import find_device
 from crcd.train.distill import distill
-from crcd.train.loop import LearnerFailed
+from crcd.train.loop import LearnerError
 from crcd.train.material import Material
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder
@@ -143,7 +143,7 @@ class Comparison:
             folder = self._run(setup, config, teacher, reporter)
         except RunStopped:
             raise
-        except LearnerFailed as error:
+        except LearnerError as error:
             self._fail(setup, config.seed, [error.learner], error)
             others = tuple(name for name in config.methods if name != error.learner)
             if others:

@@ -29,11 +29,10 @@ def pretrained(name: str) -> nn.Module:
     """See ``Library``."""
     _check(name)
     model: nn.Module = get_model(name, weights="DEFAULT")
-    if hasattr(model, "aux_logits"):
-        model.aux_logits = False  # type: ignore[assignment]
-        for auxiliary in ("AuxLogits", "aux1", "aux2"):
-            if hasattr(model, auxiliary):
-                setattr(model, auxiliary, None)
+    without_auxiliary = {"aux_logits": False, "AuxLogits": None, "aux1": None, "aux2": None}
+    for name_of_part, value in without_auxiliary.items():
+        if hasattr(model, name_of_part):
+            setattr(model, name_of_part, value)
     return model
 
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -59,16 +60,21 @@ class MeanHead(LinearHead):
 
     def __init__(self, heads: Sequence[nn.Linear | LinearHead]) -> None:
         super().__init__()
-        self.heads = nn.ModuleList(heads)
+        self.modules_of_heads = nn.ModuleList(heads)
+
+    @property
+    def heads(self) -> list[nn.Linear | LinearHead]:
+        """The heads."""
+        return cast("list[nn.Linear | LinearHead]", list(self.modules_of_heads))
 
     @property
     def weight(self) -> Tensor:
-        return torch.cat([head.weight for head in self.heads], dim=1) / len(self.heads)  # type: ignore[misc]
+        return torch.cat([head.weight for head in self.heads], dim=1) / len(self.heads)
 
     @property
     def bias(self) -> Tensor | None:
         biases = [head.bias for head in self.heads if head.bias is not None]
-        return None if not biases else torch.stack(biases).sum(dim=0) / len(self.heads)  # type: ignore[arg-type]
+        return torch.stack(biases).sum(dim=0) / len(self.heads) if biases else None
 
 
 def linear_weight(classifier: nn.Module) -> Tensor | None:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from crcd import distributed
 from crcd.data.batch import Batch
@@ -59,7 +60,7 @@ class Learner:
         class_weight_C: Tensor | None = None,
     ) -> None:
         self.name = name
-        self.viewer: Viewer = viewer.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.viewer = convert_conv2d_weight_memory_format(viewer.to(device), torch.channels_last)
         self.method = method.to(device) if method is not None else None
         self.guided = method is not None and method.beside_ce
         self.stream = stream
@@ -123,6 +124,8 @@ class Learner:
 
     def _agree(self) -> None:
         """Make the gradients those of the mean loss of all processes, and statistics of parts their means."""
+        if distributed.size() == 1:
+            return
         parameters = self.optimiser.parameters()
         tensors = [parameter.grad for parameter in parameters if parameter.grad is not None]
         if not self.sync_batchnorm:

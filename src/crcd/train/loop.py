@@ -23,7 +23,7 @@ from crcd.train.stop import StopSignal
 from crcd.train.stopwatch import Stopwatch
 
 
-class LearnerFailed(CrcdError):  # noqa: N818 - named as RunStopped is
+class LearnerError(CrcdError):
     """A loss or weights of a learner are not finite.
 
     Attributes:
@@ -105,7 +105,7 @@ class Loop:
                 while self.epoch < self.config.epochs:
                     self._train_epoch()
                     self._end_epoch()
-        except distributed.ProcessLost as error:
+        except distributed.ProcessLostError as error:
             raise CrcdError(f"{error} {self._where}; continue with: {self.stop.advice}") from error
         finally:
             self.reporter.end()
@@ -171,7 +171,7 @@ class Loop:
 
     def _refuse(self, learner: Learner, parts: list[str]) -> None:
         if parts:
-            raise LearnerFailed(
+            raise LearnerError(
                 learner.name,
                 f"{' and '.join(parts)} of learner '{learner.name}' not finite in epoch {self.epoch + 1} by step "
                 f"{self.step}: {learner.advice}; the last good state is {self.folder.checkpoint}",

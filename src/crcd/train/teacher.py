@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from crcd.data import Batch
 from crcd.models import Viewer, fold_batchnorm, stage_names
@@ -39,7 +40,7 @@ class Teacher:
         preactivations: bool = False,
     ) -> None:
         folded = fold_batchnorm(model).requires_grad_(False)
-        folded = folded.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        folded = convert_conv2d_weight_memory_format(folded.to(device), torch.channels_last)
         names = stage_names(folded) if maps else ()
         adapt = None if adapt is None else adapt.to(device)
         self.viewer = Viewer(folded, names, classifier, preactivations=preactivations, adapt=adapt).eval()
