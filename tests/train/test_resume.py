@@ -2,11 +2,13 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from crcd.errors import CrcdError
 from crcd.methods.fsp import FSPConfig
 from crcd.methods.ft import FTConfig
+from crcd.methods.kd import KD
 from crcd.relation.config import RelationConfig
 from crcd.train.distill import distill
 from crcd.train.reporter import Reporter
@@ -137,6 +139,37 @@ def test_every_way_to_train_goes_on_to_the_same_bits(quick, tmp_path, steps, bal
     with pytest.raises(CrashError):
         distill(cut, CrashAfter(3 + steps))
     assert results(distill(replace(cut, resume=cut.out)).folder) == results(whole.folder)
+
+
+@pytest.mark.parametrize("steps", [None, 2, 5])
+def test_a_learner_that_fails_is_left_out_and_the_others_do_not_notice(quick, tmp_path, monkeypatch, steps):
+    """It fails at the third of six steps; the crash comes before or after."""
+    config = quick(methods=("ce", "kd", "sp"), keep_going=True)
+    whole = distill(replace(config, out=tmp_path / "whole"))
+    calls = []
+
+    def breaking(self, student, teacher, batch):
+        calls.append(batch)
+        loss = student.logits.sum() * (float("nan") if len(calls) > 3 else 0.0)
+        return {"loss": loss, "kd": loss.detach()}
+
+    monkeypatch.setattr(KD, "forward", breaking)
+    cut = replace(config, out=tmp_path / "cut", checkpoint_seconds=1e-9)
+    if steps is not None:
+        with pytest.raises(CrashError):
+            distill(cut, CrashAfter(steps))
+        cut = replace(cut, resume=cut.out)
+    summary = distill(cut).summary
+    assert list(summary["failed"]) == ["kd"]
+    assert "of learner 'kd' not finite in epoch" in summary["failed"]["kd"]
+    assert list(summary["learners"]) == ["ce", "sp"]
+    assert not (tmp_path / "cut" / "kd.safetensors").exists()
+    for name in ("ce", "sp"):
+        assert summary["learners"][name]["loss"] == whole.summary["learners"][name]["loss"]
+        one, other = (load_file(tmp_path / run / f"{name}.safetensors") for run in ("whole", "cut"))
+        assert all(torch.equal(one[key], other[key]) for key in one)
+    with pytest.raises(CrcdError, match="of learner 'kd' not finite"):
+        distill(replace(config, keep_going=False, out=tmp_path / "strict"))
 
 
 def test_the_time_budget_stops_a_first_stage(in_stages, uninterrupted_in_stages, tmp_path):

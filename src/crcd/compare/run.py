@@ -25,7 +25,6 @@ from crcd.train.config import DistillConfig
 from crcd.train.config_file import WITHOUT_EFFECT, fingerprint, to_plain
 from crcd.train.device import find_device
 from crcd.train.distill import distill
-from crcd.train.loop import LearnerError
 from crcd.train.material import Material
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder
@@ -61,7 +60,7 @@ class Comparison:
 
     The methods of one setup and seed that the ledger lacks are trained side by side in one run; a learner's numbers
     do not depend on those beside it, so methods that are added later are paired with those of before. A run that was
-    interrupted is gone on with. A method that fails is left out and the others are run without it.
+    interrupted is gone on with. A method that fails is left out and the others go on without it.
 
     Args:
         setups: the columns.
@@ -138,16 +137,11 @@ class Comparison:
     def _isolate(
         self, setup: Setup, config: DistillConfig, teacher: TeacherFile, reporter: Reporter
     ) -> Iterator[list[Entry]]:
-        """Train the methods side by side; where one fails, the others without it."""
+        """Train the methods side by side; where they cannot so, each by itself."""
         try:
             folder = self._run(setup, config, teacher, reporter)
         except RunStopped:
             raise
-        except LearnerError as error:
-            self._fail(setup, config.seed, [error.learner], error)
-            others = tuple(name for name in config.methods if name != error.learner)
-            if others:
-                yield from self._isolate(setup, replace(config, methods=others), teacher, reporter)
         except Exception as error:
             if len(config.methods) == 1:
                 self._fail(setup, config.seed, config.methods, error)
@@ -155,6 +149,8 @@ class Comparison:
             for name in config.methods:
                 yield from self._isolate(setup, replace(config, methods=(name,)), teacher, reporter)
         else:
+            for name, reason in folder.read_summary()["failed"].items():
+                self._fail(setup, config.seed, [name], CrcdError(reason))
             yield _entries(setup, config, folder, teacher.entry, self._images_digest(config))
             for checkpoint in folder.path.rglob("checkpoint.pt"):
                 checkpoint.unlink()
@@ -171,6 +167,7 @@ class Comparison:
     def _run(self, setup: Setup, config: DistillConfig, teacher: TeacherFile, reporter: Reporter) -> RunFolder:
         """Train the methods side by side."""
         own = replace(config, teacher_weights=teacher.weights, teacher_epochs=None, teacher_lr=None, teacher_seed=None)
+        own = replace(own, keep_going=True)
         if teacher.weights is not None and config.teacher_weights is None:
             own = replace(own, weak_teacher=True)  # its accuracy was shown in its own training
         what = _short(fingerprint(own), self._digest(setup), self._images_digest(config))
@@ -248,7 +245,7 @@ def _entries(
         top1.setdefault(record["learner"], []).append(record["top1"])
     learners = summary.pop("learners")
     teacher = summary.pop("teacher") | teacher
-    for name in ("seed", "epochs"):
+    for name in ("seed", "epochs", "failed"):
         del summary[name]
     versions = {"crcd": __version__, "torch": torch.__version__, "torchvision": torchvision.__version__}
     run = {**summary, "versions": versions, "side_by_side": list(learners), "images": images}

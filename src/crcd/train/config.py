@@ -98,6 +98,8 @@ class TeachingOptions:
     methods: tuple[str, ...] = ("ce", "kd", "crcd+kd")
     """Methods to train side by side, a student each: ce has no teacher, crcd+kd is both at once,
     kd@kd.weight=1,kd.temperature=2 has other settings than the run's."""
+    keep_going: bool = False
+    """Leave out a student whose loss is not finite and go on with the others."""
     student_images: int | None = None
     """Labelled training images that the students see, class by class in proportion; None for all. Unlabelled ones of
     the data set are beside them in any case: in distillation terms and relations of features, not in cross-entropy."""

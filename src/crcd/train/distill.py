@@ -118,8 +118,11 @@ def distill(
     first = train_first_stages(config, learners, guide, train, scorer, folder, stop, reporter)
     guide = guide if any(learner.guided for learner in learners) else None
     title = " ".join(config.methods)
-    loop = Loop(title, config, learners, guide, train, scorer, folder, stop, reporter, config.distill_until)
+    loop = Loop(
+        title, config, learners, guide, train, scorer, folder, stop, reporter, config.distill_until, config.keep_going
+    )
     loop.run()
+    learners = loop.learners
     for learner in learners:
         save_weights(learner.result.model, folder.weights(learner.name), metadata(config.student, material))
     viewers = [learner.result for learner in learners]
@@ -143,6 +146,7 @@ def distill(
             }
             for learner, score in zip(learners, scores, strict=True)
         },
+        "failed": loop.failed,
         "step_seconds": loop.step_seconds,
         "seconds": round(loop.seconds + sum(part["seconds"] for part in others if part), 3),
     }

@@ -10,6 +10,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from crcd import distributed
 from crcd.data.batch import Batch
+from crcd.errors import CrcdError
 from crcd.methods.method import Method
 from crcd.models import Viewer
 from crcd.relation.view import View
@@ -22,6 +23,18 @@ from crcd.train.reader import Reader
 from crcd.train.stopwatch import Stopwatch
 from crcd.train.supervision import supervised_loss
 from crcd.train.totals import Totals
+
+
+class LearnerError(CrcdError):
+    """A loss or weights of a learner are not finite.
+
+    Attributes:
+        learner: its name.
+    """
+
+    def __init__(self, learner: str, message: str) -> None:
+        super().__init__(message)
+        self.learner = learner
 
 
 class Learner:

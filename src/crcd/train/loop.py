@@ -14,25 +14,13 @@ from crcd.train.captured import CapturedStep
 from crcd.train.checkpoint import load_checkpoint, save_checkpoint
 from crcd.train.config import TrainOptions
 from crcd.train.config_file import fingerprint
-from crcd.train.learner import Learner
+from crcd.train.learner import Learner, LearnerError
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder
 from crcd.train.schedule import distillation_weight, learning_rate
 from crcd.train.step import Guide, Step
 from crcd.train.stop import StopSignal
 from crcd.train.stopwatch import Stopwatch
-
-
-class LearnerError(CrcdError):
-    """A loss or weights of a learner are not finite.
-
-    Attributes:
-        learner: its name.
-    """
-
-    def __init__(self, learner: str, message: str) -> None:
-        super().__init__(message)
-        self.learner = learner
 
 
 class Loop:
@@ -51,6 +39,11 @@ class Loop:
         stop: asks the loop to stop early.
         reporter: is told what happens.
         distill_until: last epoch with distillation terms, or the share of the epochs with them; None for all.
+        keep_going: leave out a learner whose loss is not finite and go on with the others, while there are any.
+
+    Attributes:
+        learners: those that are still trained.
+        failed: why the others are not, by their names.
     """
 
     def __init__(
@@ -65,10 +58,14 @@ class Loop:
         stop: StopSignal,
         reporter: Reporter,
         distill_until: float | None = None,
+        keep_going: bool = False,
     ) -> None:
         self.title = title
         self.config = config
-        self.learners = learners
+        self.learners = list(learners)
+        self.failed: dict[str, str] = {}
+        self.keep_going = keep_going
+        self.guide = guide
         self.train = train
         self.scorer = scorer
         self.folder = folder
@@ -80,9 +77,6 @@ class Loop:
         labels_N = train.images.labels
         self._images = {"count": len(labels_N), "labels": hashlib.sha256(labels_N.cpu().numpy().tobytes()).hexdigest()}
         self.history: list[dict[str, Any]] = []
-        whole = distributed.size() == config.batch_parts == 1
-        captured = config.capture and train.device.type == "cuda" and whole
-        self._take_step = (CapturedStep if captured else Step)(train, guide, learners)
         self._watch = Stopwatch(train.device)
         self._seconds_before = 0.0
         self._began = self._saved = time.monotonic()
@@ -90,6 +84,7 @@ class Loop:
             self._load()
         else:
             self._save()
+        self._take_step = self._new_step()
 
     def run(self) -> None:
         """Train to the last epoch.
@@ -103,12 +98,29 @@ class Loop:
         try:
             with self.stop:
                 while self.epoch < self.config.epochs:
-                    self._train_epoch()
-                    self._end_epoch()
+                    try:
+                        self._train_epoch()
+                        self._end_epoch()
+                    except LearnerError as error:
+                        self._leave_out(error)
         except distributed.ProcessLostError as error:
             raise CrcdError(f"{error} {self._where}; continue with: {self.stop.advice}") from error
         finally:
             self.reporter.end()
+
+    def _new_step(self) -> Step:
+        whole = distributed.size() == self.config.batch_parts == 1
+        captured = self.config.capture and self.train.device.type == "cuda" and whole
+        return (CapturedStep if captured else Step)(self.train, self.guide, self.learners)
+
+    def _leave_out(self, error: LearnerError) -> None:
+        """Go on from here without a learner: the state of the others does not depend on it."""
+        if not self.keep_going or len(self.learners) == 1:
+            raise error
+        self.failed[error.learner] = str(error)
+        self.learners = [learner for learner in self.learners if learner.name != error.learner]
+        self._take_step = self._new_step()
+        self.reporter.note(f"{error}; going on without it")
 
     def _train_epoch(self) -> None:
         weight = distillation_weight(self.distill_until, self.config.epochs, self.epoch)
@@ -198,6 +210,7 @@ class Loop:
             "seconds": self.seconds,
             "step_seconds": self._watch.seconds,
             "learners": {learner.name: learner.state_dict() for learner in self.learners},
+            "failed": self.failed,
         }
         save_checkpoint(self.folder.checkpoint, state)
         self._saved = time.monotonic()
@@ -212,6 +225,8 @@ class Loop:
         self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
         self._seconds_before = state["seconds"]
         self._watch.seconds = state["step_seconds"]
+        self.failed = state["failed"]
+        self.learners = [learner for learner in self.learners if learner.name not in self.failed]
         for learner in self.learners:
             learner.load_state_dict(state["learners"][learner.name])
         self.folder.write_metrics(self.history)
