@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from common import Record, Rounds, Spread, Step, interleave, parser, peak_mib, print_row, start
 from crcd.relation import CRCDLoss, RelationConfig, View
-from crcd.relation.bank import Elements
+from crcd.relation.source import Elements
 
 NUM_CLASSES, WIDTH = 100, 64
 SERIES = ("negatives", "rows", "batch", "students")

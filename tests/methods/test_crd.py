@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 from crcd.errors import CrcdError
 from crcd.methods.crd import CRD, CRDConfig, cosines, crd_loss, usable
-from crcd.relation.bank import Elements
 from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import NCE
+from crcd.relation.source import Elements
 from relational_views import LABELS, B, N, assert_trains, rows, views
 
 CONFIG = CRDConfig(negatives=20, dim=4, temperature=0.5)

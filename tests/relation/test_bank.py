@@ -5,7 +5,9 @@ import torch
 from torch.nn import functional as F
 
 from crcd.errors import CrcdError
-from crcd.relation.bank import Bank, Elements, InBatch, Queue
+from crcd.relation.bank import Bank
+from crcd.relation.queue import Queue
+from crcd.relation.source import Elements, InBatch
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 2, 0])
 

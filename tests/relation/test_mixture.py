@@ -6,7 +6,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from crcd.relation import CRCDLoss, Mixture, RelationConfig, View, feature_gradient, feature_gradient_autograd
-from crcd.relation.bank import Bank, Elements, InBatch, Queue
+from crcd.relation.bank import Bank
+from crcd.relation.queue import Queue
+from crcd.relation.source import Elements, InBatch
 
 N, LABELS = 60, torch.arange(60) % 5
 B = 6

@@ -6,7 +6,8 @@ from torch.nn import functional as F
 
 from crcd import distributed
 from crcd.errors import CrcdError
-from crcd.relation.bank import Bank, Elements
+from crcd.relation.bank import Bank
+from crcd.relation.source import Elements
 from together import together
 
 LABELS = torch.arange(10) % 3

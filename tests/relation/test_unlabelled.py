@@ -9,7 +9,9 @@ from torch.nn import functional as F
 
 from crcd.errors import CrcdError
 from crcd.relation import CRCDLoss, Mixture, RelationConfig, View
-from crcd.relation.bank import Bank, Elements, InBatch, Queue
+from crcd.relation.bank import Bank
+from crcd.relation.queue import Queue
+from crcd.relation.source import Elements, InBatch
 
 LABELS = torch.tensor([0, 1, -1, 0, 1, 2, -1, 2, 0, -1, 1, 2])
 N = len(LABELS)

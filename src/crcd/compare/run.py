@@ -18,7 +18,7 @@ from crcd import __version__
 from crcd.compare.cell import Cell, Setup
 from crcd.compare.ledger import Entry, Ledger
 from crcd.compare.lock import alone
-from crcd.data import load_dataset
+from crcd.data import PUBLISHED, load_dataset
 from crcd.errors import CrcdError
 from crcd.models import weights_digest
 from crcd.train.config import DistillConfig
@@ -31,9 +31,6 @@ from crcd.train.run_folder import RunFolder
 from crcd.train.scratch import train
 from crcd.train.stop import RunStopped
 from crcd.train.teacher_network import given_teacher
-
-NAMED = ("digits", "cifar10", "cifar100", "fashion-mnist", "stl10", "imagenet")
-"""Data sets whose images are told by their name."""
 
 log = logging.getLogger(__name__)
 
@@ -214,7 +211,7 @@ class Comparison:
 
     def _images_digest(self, config: DistillConfig) -> str | None:
         """Digest of all images and their classes; None for a data set that its name stands for."""
-        if config.data in NAMED:
+        if config.data in PUBLISHED:
             return None
         asked = (config.data, config.data_dir, config.image_size, config.skip_corrupt)
         if asked not in self._images:

@@ -19,10 +19,11 @@ from crcd.data.encoded import EncodedImages, FolderImages
 from crcd.data.loader import Inputs, Loader
 from crcd.data.mix import Mix
 from crcd.data.picture import PictureAugment
-from crcd.data.registry import dataset_names, default_recipe, load_dataset
+from crcd.data.registry import PUBLISHED, dataset_names, default_recipe, load_dataset
 from crcd.data.resized_crop import ResizedCropFlip
 
 __all__ = [
+    "PUBLISHED",
     "UNLABELLED",
     "Batch",
     "CropFlip",

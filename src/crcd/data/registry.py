@@ -26,6 +26,8 @@ RECIPES = {
     "list": "folder",
 }
 """The recipe that each data set takes when none is named."""
+PUBLISHED = ("digits", "cifar10", "cifar100", "fashion-mnist", "stl10", "imagenet")
+"""Data sets whose name says which images they are; of the others there are several, or a part of one."""
 
 
 def dataset_names() -> list[str]:

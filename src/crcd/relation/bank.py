@@ -1,80 +1,16 @@
-"""Where a step's negatives come from: a bank with a row for every sample, a queue, or the batch itself.
+"""Negatives from a bank with a row for every sample."""
 
-Every source keeps the embedded elements of student and teacher side by side, since the student's term takes teacher
-rows and the mirrored term student rows. All drawing happens on the device that holds the rows, with torch's own
-random numbers.
-"""
-
-from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from crcd import distributed
 from crcd.errors import CrcdError
 from crcd.relation.negatives import Negatives
 from crcd.relation.shard import Shard
-
-NO_ROW = -2
-"""Class of a row of a queue that holds nothing to use."""
-NO_CLASS = -3
-"""Class that no row has: in place of one that is not known, in comparison with those of rows."""
-
-
-class Elements(NamedTuple):
-    """Embedded elements of one batch, detached unit rows, and which samples they are.
-
-    Attributes:
-        student_BD: s.
-        teacher_BD: t.
-        target_B: classes; below 0 where one is not known.
-        index_B: sample numbers; None where the data has none.
-        usable_B: False where an element has no direction (a vanished gradient) or is of a mixed image; it is neither
-            kept nor a negative.
-        partner_B: place in the batch of the other sample that an image is mixed of; None where none is.
-    """
-
-    student_BD: Tensor
-    teacher_BD: Tensor
-    target_B: Tensor
-    index_B: Tensor | None
-    usable_B: Tensor
-    partner_B: Tensor | None = None
-
-    def own_class(self, target_K: Tensor) -> Tensor:
-        """True where a row's class, of [K] or [B, K], is known to be that of the sample or of its partner, [B, K]."""
-        return self._own(torch.where(self.target_B >= 0, self.target_B, NO_CLASS), target_K)
-
-    def own_sample(self, sample_K: Tensor) -> Tensor:
-        """True where a row, of [K] or [B, K], is known to be of the sample itself or of its partner, [B, K]."""
-        if self.index_B is None:
-            return torch.zeros(1, 1, dtype=torch.bool, device=sample_K.device).expand(len(self.target_B), len(sample_K))
-        return self._own(self.index_B, sample_K)
-
-    def _own(self, name_B: Tensor, name_K: Tensor) -> Tensor:
-        own_BK = name_K == name_B[:, None]
-        return own_BK if self.partner_B is None else own_BK | (name_K == name_B[self.partner_B][:, None])
-
-
-class Drawn(NamedTuple):
-    """One step's negatives: student rows for the mirrored term, teacher rows of the same samples for the student's."""
-
-    student: Negatives
-    teacher: Negatives
-
-
-class NegativeSource(nn.Module, ABC):
-    """Gives the negatives of a batch, and learns the batch's elements afterwards."""
-
-    @abstractmethod
-    def draw(self, batch: Elements) -> Drawn:
-        """Negatives of the batch."""
-
-    def update(self, batch: Elements) -> None:
-        """Remember the batch's elements, where the source has a memory."""
-        return
+from crcd.relation.source import Drawn, Elements, NegativeSource
 
 
 class Bank(NegativeSource):
@@ -255,70 +191,3 @@ def _strata(size_R1: Tensor, count: int) -> Tensor:
     u_RK = torch.rand(len(size_R1), count, device=size_R1.device)
     place_RK = (torch.arange(count, device=size_R1.device) + u_RK.double()) * size_R1 / count
     return torch.minimum(place_RK.long(), size_R1 - 1)
-
-
-class Queue(NegativeSource):
-    """The last K elements, first in first out; needs no sample number (but uses one that is given).
-
-    Args:
-        dim: D.
-        count: K; until as many have passed, there are fewer negatives.
-        exact: True leaves out the sample's own class; False, what is known to be the sample itself.
-    """
-
-    student_KD: Tensor
-    teacher_KD: Tensor
-    target_K: Tensor
-    sample_K: Tensor
-    next_row: Tensor
-
-    def __init__(self, dim: int, count: int, *, exact: bool) -> None:
-        super().__init__()
-        self.count, self.exact = count, exact
-        for side in ("student", "teacher"):
-            self.register_buffer(f"{side}_KD", F.normalize(torch.randn(count, dim), dim=1))
-        self.register_buffer("target_K", torch.full((count,), NO_ROW))
-        self.register_buffer("sample_K", torch.full((count,), -1))
-        self.register_buffer("next_row", torch.zeros((), dtype=torch.long))
-
-    def draw(self, batch: Elements) -> Drawn:
-        excluded_BK = batch.own_sample(self.sample_K) | (self.target_K == NO_ROW)
-        if self.exact:
-            excluded_BK = excluded_BK | batch.own_class(self.target_K)
-        return Drawn(
-            Negatives(self.student_KD.clone(), None, excluded_BK, self.sample_K.clone()),
-            Negatives(self.teacher_KD.clone(), None, excluded_BK, self.sample_K.clone()),
-        )
-
-    @torch.no_grad()
-    def update(self, batch: Elements) -> None:
-        keep = slice(max(0, len(batch.target_B) - self.count), None)
-        target_B = torch.where(batch.usable_B, batch.target_B, NO_ROW)[keep]
-        row_B = (self.next_row + torch.arange(len(target_B), device=target_B.device)) % self.count
-        self.student_KD[row_B], self.teacher_KD[row_B] = batch.student_BD[keep], batch.teacher_BD[keep]
-        self.target_K[row_B] = target_B
-        self.sample_K[row_B] = batch.index_B[keep] if batch.index_B is not None else -1
-        self.next_row.copy_((self.next_row + len(target_B)) % self.count)
-
-
-class InBatch(NegativeSource):
-    """The other samples of the batch; no memory.
-
-    Args:
-        exact: True leaves out the sample's own class, False only the sample itself.
-    """
-
-    def __init__(self, *, exact: bool) -> None:
-        super().__init__()
-        self.exact = exact
-
-    def draw(self, batch: Elements) -> Drawn:
-        place_B = torch.arange(len(batch.target_B), device=batch.target_B.device)
-        sample_B = place_B if batch.index_B is None else batch.index_B
-        excluded_BB = batch._replace(index_B=sample_B).own_sample(sample_B) | ~batch.usable_B
-        if self.exact:
-            excluded_BB = excluded_BB | batch.own_class(batch.target_B)
-        return Drawn(
-            Negatives(batch.student_BD, None, excluded_BB, sample_B),
-            Negatives(batch.teacher_BD, None, excluded_BB, sample_B),
-        )

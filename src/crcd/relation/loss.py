@@ -8,14 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from crcd.errors import CrcdError
-from crcd.relation.bank import Bank, Elements, InBatch, NegativeSource, Queue
+from crcd.relation.bank import Bank
 from crcd.relation.config import RelationConfig
 from crcd.relation.contrast import Contrast, relation_contrast
 from crcd.relation.gradient import gradient_element
 from crcd.relation.mixture import Mixture
 from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import NCE, InfoNCE, Objective
+from crcd.relation.queue import Queue
 from crcd.relation.relations import DifferenceNetwork, Embedding, MLPNetwork
+from crcd.relation.source import Elements, InBatch, NegativeSource
 from crcd.relation.view import View
 
 
