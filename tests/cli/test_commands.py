@@ -1,5 +1,7 @@
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -110,3 +112,9 @@ def test_usage(crcd):
     assert crcd("--help").status == 0
     assert crcd().status == 2
     assert crcd("--version").out == f"crcd {__version__}\n"
+
+
+def test_a_reader_who_stops_reading_is_told_nothing():
+    command = f"{sys.executable} -m crcd distill --help | true; exit ${{PIPESTATUS[0]}}"
+    answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stderr) == (1, "")

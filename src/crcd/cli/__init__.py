@@ -46,7 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _run_together(words) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else _dispatch(words)
+        try:
+            return _run_together(words) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else _dispatch(words)
+        finally:
+            sys.stdout.flush()
     except CrcdError as error:
         return _complain(str(error))
     except RunStopped as stopped:
@@ -55,6 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _tell("crcd: interrupted")
         return 130
+    except BrokenPipeError:  # whoever read the output, such as head, has had enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{error.strerror or error}")

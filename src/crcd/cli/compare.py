@@ -11,7 +11,7 @@ from rich.console import Console
 
 from crcd.cli.arguments import parse_flags
 from crcd.cli.progress import make_console, make_reporter
-from crcd.cli.table import grid
+from crcd.cli.table import show_grid
 from crcd.compare.cell import Setup
 from crcd.compare.formats import csv_rows, latex, markdown
 from crcd.compare.ledger import Entry, Ledger
@@ -184,7 +184,7 @@ def _show(entries: Sequence[Entry], baseline: str, console: Console, folder: Pat
     """Print the tables; write them into the folder in three forms."""
     drawn = tables(entries, baseline)
     for table in drawn:
-        console.print(grid(table))
+        show_grid(table, console)
     if folder is None:
         return
     folder.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,8 @@ from crcd.compare.ledger import Entry
 from crcd.compare.published import published
 from crcd.compare.statistics import Difference, Spread, paired, signed, spread
 
+TOP1 = ("top-1 %", 2)
+"""Heading of the accuracy, and how many digits are shown."""
 SCORES = {
     "agreement": ("agreement %", 2),
     "kl": ("KL, nats", 3),
@@ -15,7 +17,7 @@ SCORES = {
     "cka": ("CKA", 3),
     "correlation_difference": ("corr. diff.", 4),
 }
-"""Further scores of a student: their headings, and how many digits are shown."""
+"""Likewise of a student's further scores."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def _accuracy(found: Sequence[Column]) -> Table:
     for method, source in dict.fromkeys(key for own in reported for key in own):
         values = [f"{own[method, source]:.2f}" if (method, source) in own else "" for own in reported]
         rows.append([f"{method} [{source}]", *values])
-    header = ["top-1 %", *(f"{column.label} (n = {_seeds(column)})" for column in found)]
+    header = [TOP1[0], *(f"{column.label} (n = {_seeds(column)})" for column in found)]
     return Table("Accuracy after the last epoch", header, rows, _notes(found, any(reported)))
 
 
@@ -136,7 +138,7 @@ def _setup(column: Column, baseline: str) -> Table:
         rows.append([f"{method} ({first.result['model']})", *cells, *scores])
     reported = column.published()
     rows += [[f"{method} [{source}]", "", f"{top1:.2f}", "", "", *blank] for (method, source), top1 in reported.items()]
-    header = ["", "seeds", "top-1 %", f"less {baseline}", "95 % interval", *(SCORES[name][0] for name in shown)]
+    header = ["", "seeds", TOP1[0], f"less {baseline}", "95 % interval", *(SCORES[name][0] for name in shown)]
     return Table(column.label, header, rows, _notes([column], bool(reported)))
 
 
