@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from crcd import distributed
 from crcd.errors import CrcdError
 from crcd.relation.bank import Bank
 from crcd.relation.config import RelationConfig
@@ -17,7 +18,7 @@ from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import NCE, InfoNCE, Objective
 from crcd.relation.queue import Queue
 from crcd.relation.relations import DifferenceNetwork, Embedding, MLPNetwork
-from crcd.relation.source import Elements, InBatch, NegativeSource
+from crcd.relation.source import Drawn, Elements, InBatch, NegativeSource
 from crcd.relation.view import View
 
 
@@ -62,7 +63,7 @@ class _Direction(nn.Module):
         count: Tensor,
     ) -> Contrast:
         def contrast(objective: Objective) -> Contrast:
-            return relation_contrast(
+            found = relation_contrast(
                 self.network(),
                 query,
                 positive,
@@ -74,6 +75,7 @@ class _Direction(nn.Module):
                 count_BA=count,
                 kernel=self.config.kernel,
             )
+            return found if self.config.anchor_scope == "gathered" else Contrast(*distributed.mean(torch.stack(found)))
 
         if self.config.objective == "infonce":
             return contrast(InfoNCE(self.config.temperature))
@@ -141,16 +143,17 @@ class _Element(nn.Module):
                 weight_B = weight_B * ~mixture.is_mixed
         drawn = self.source.draw(batch)
         sample_B = torch.arange(len(target_B), device=target_B.device) if index_B is None else index_B
+        own = slice(None) if self.config.anchor_scope == "gathered" else distributed.own_rows(len(target_B))
+        s_BD, t_BD, weight_B, sample_B = s_BD[own], t_BD[own], weight_B[own], sample_B[own]
+        drawn = Drawn(drawn.student.of(own), drawn.teacher.of(own))
 
+        student_positive, teacher_positive = s_BD.detach(), t_BD.detach()
         anchor_weight_A = weight_B[: self.config.anchors]
         anchor_sample_A = sample_B[: self.config.anchors]
-        student_anchor, teacher_anchor = (
-            batch.student_BD[: self.config.anchors],
-            batch.teacher_BD[: self.config.anchors],
-        )
-        student_positive, teacher_positive = batch.student_BD, batch.teacher_BD
+        student_anchor = student_positive[: self.config.anchors]
+        teacher_anchor = teacher_positive[: self.config.anchors]
         if isinstance(self.source, Bank) and self.config.anchor_source == "bank":
-            anchor_sample_A = self.source.draw_rows(self.config.anchors or len(target_B))
+            anchor_sample_A = self.source.draw_rows(self.config.anchors or len(s_BD))
             anchor_weight_A = torch.ones_like(anchor_sample_A, dtype=weight_B.dtype)
             student_anchor, teacher_anchor = self.source.rows(anchor_sample_A)
         if isinstance(self.source, Bank) and self.config.positive_source == "bank":
