@@ -20,7 +20,7 @@ COMMANDS = {
 }
 """Each command's module in this package, imported when it is called for, and its meaning."""
 
-TOGETHER = ("distill", "train")
+TOGETHER = ("distill", "compare", "train")
 """Commands that several processes, started by torchrun, carry out as one."""
 
 USAGE = "\n".join(
@@ -71,7 +71,7 @@ def _run_together(words: list[str]) -> int:
     from crcd import distributed  # slow to import
 
     if not words or words[0] not in TOGETHER:
-        raise CrcdError(f"several processes were started, and only {' and '.join(TOGETHER)} use them: start one")
+        raise CrcdError(f"several processes were started, and crcd {words[0] if words else ''} uses one: start one")
     with distributed.together():
         return _dispatch(words)
 

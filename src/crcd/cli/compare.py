@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from crcd import distributed
 from crcd.cli.arguments import parse_flags
 from crcd.cli.progress import make_console, make_reporter
 from crcd.cli.table import show_grid
@@ -89,7 +90,7 @@ def run(words: Sequence[str]) -> None:
         _show(entries, baseline, console, comparisons[0].folder)
     if stopped is not None:
         reason = str(stopped).split("; continue")[0]
-        command = shlex.join(["crcd", "compare", *words])
+        command = f"{distributed.program()} {shlex.join(['compare', *words])}"
         raise RunStopped(f"{reason}; continue with the same command: {command}", stopped.status)
     _complain_of_missing(comparisons, entries)
 
