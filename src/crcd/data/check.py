@@ -118,7 +118,7 @@ def _sections(name: str, root: Path | None, report: Report) -> list[Section]:
     """Parts of the data set; faults that leave them readable go into the report."""
     if name.startswith(PREFIX):
         train, test, classes = hub_parts(name.removeprefix(PREFIX), root, 64)
-        return [Section(str(images.rows.split), classes, images) for images in (train, test)]
+        return [Section(images.split, classes, images) for images in (train, test)]
     if name in PARTS:
         assert root is not None
         if name == "imagenet" and (packed := _packed(root)):
