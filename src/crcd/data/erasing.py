@@ -30,7 +30,7 @@ class Erasing:
     side: int
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Top, left, bottom and right of each box, bottom and right outside of it; all 0 for none, int64, [count, 4]."""
+        """Top, left, bottom and right of each box, the latter two beyond it; all 0 for none, int64, [count, 4]."""
 
         def uniform(low: float, high: float, *shape: int) -> Tensor:
             return low + (high - low) * torch.rand(count, *shape, generator=generator)

@@ -180,7 +180,7 @@ class DistillConfig(TeachingOptions, TrainOptions):
             )
         if self.mixed:
             self._check_mixed()
-        advice = "without crop, flip and policy an image has one view: give 1, or set --crop, --flip or --policy"
+        advice = "without augmentation an image has one view: give 1, or set --crop, --flip, --policy or --erasing"
         require(self.teacher_views in (None, 1) or self.augmented, "teacher-views", self.teacher_views, advice)
 
     def _check_mixed(self) -> None:
