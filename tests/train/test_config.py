@@ -98,6 +98,14 @@ def test_teacher_shares_all_settings_but_its_epochs_and_folder():
     assert all(getattr(own, f.name) == getattr(config, f.name) for f in fields(TrainOptions) if f.name not in changed)
 
 
+def test_a_teacher_may_begin_as_a_student_does():
+    config = DistillConfig(layer_decay=0.5, freeze=("fc",), teacher_finetune=True)
+    assert config.for_teacher(None) == replace(
+        DistillConfig(layer_decay=0.5).for_teacher(None), pretrained=True, layer_decay=0.5
+    )
+    assert not DistillConfig(student_pretrained=True).for_teacher(None).pretrained
+
+
 def test_teacher_epochs_default_to_the_students():
     assert DistillConfig(epochs=7).for_teacher(None).epochs == 7
     assert DistillConfig(lr=0.01).for_teacher(None).lr == 0.01
