@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 
 from crcd.cli.compare import plan
@@ -96,6 +97,8 @@ def test_recipes_of_a_folder_are_for_some_thousand_images():
     teacher = finetune.for_teacher(None)
     assert (teacher.pretrained, teacher.optimizer, teacher.layer_decay) == (True, "adamw", 0.75)
     assert finetune.lr < scratch.lr / 10
+    for network in (finetune.teacher, finetune.student):
+        assert timm.is_model_pretrained(network.removeprefix("timm/"))
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -114,7 +114,7 @@ def test_list(crcd):
 @pytest.mark.parametrize("name", recipe_names())
 def test_recipes_are_settings(name):
     config = with_recipe(DistillConfig(), name)
-    assert {config.teacher, config.student} <= {*model_names(), "timm/resnet34", "timm/resnet18"}
+    assert {config.teacher, config.student} <= {*model_names(), "timm/resnet50", "timm/resnet34", "timm/resnet18"}
     assert config.data in dataset_names()
 
 
