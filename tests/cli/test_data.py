@@ -61,6 +61,7 @@ def test_fetch_and_check_of_named_data_sets(crcd, start, finish, tmp_path):
         (["check", "stl10"], "data set stl10 needs --data-dir"),
         (["check", "stl10", "--data-dir", "absent"], "absent is no folder"),
         (["fetch", "folder", "--data-dir", "."], "images of your own"),
+        (["fetch", "shards", "--data-dir", "."], "images of your own"),
         (["fetch", "imagenet", "--data-dir", "."], "image-net.org"),
     ],
 )

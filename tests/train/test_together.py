@@ -52,6 +52,7 @@ VARIANTS = {
         crcd=RelationConfig(bank_rows="sharded", gradient_weight=1.0, **BANKS),
         crop="random-resized",
         policy="randaugment",
+        erasing=0.5,
         mixup=0.2,
         cutmix=1.0,
         balance="sampler",

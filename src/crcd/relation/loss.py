@@ -1,5 +1,6 @@
 """CRCDLoss: the relation contrast of two complementary elements, with its heads and banks, for any training loop."""
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,6 +21,8 @@ from crcd.relation.queue import Queue
 from crcd.relation.relations import DifferenceNetwork, Embedding, MLPNetwork
 from crcd.relation.source import Drawn, Elements, InBatch, NegativeSource
 from crcd.relation.view import View
+
+log = logging.getLogger(__name__)
 
 
 class CRCDTerms(NamedTuple):
@@ -172,7 +175,10 @@ class _Element(nn.Module):
 def _build_source(config: RelationConfig, labels_N: Tensor | None, *, unlabelled: bool) -> NegativeSource:
     exact = config.exclude == "exact"
     if labels_N is None and (config.source == "bank" or config.objective == "nce"):
-        raise CrcdError("a bank and the nce objective need labels, the class of every training sample: pass labels")
+        raise CrcdError(
+            "a bank and the nce objective need labels, the class of every training sample: pass labels, "
+            "or set source to queue and objective to infonce, which need none"
+        )
     if config.source == "batch":
         return InBatch(exact=exact)
     if config.source == "queue":
@@ -189,6 +195,19 @@ def _build_source(config: RelationConfig, labels_N: Tensor | None, *, unlabelled
         half=config.bank_precision == "float16",
         sharded=config.bank_rows == "sharded",
     )
+
+
+def usual_config(labels: Tensor | None) -> RelationConfig:
+    """The usual settings; without labels, which a bank needs, negatives come from a queue, and that is said."""
+    if labels is not None:
+        return RelationConfig()
+    config = RelationConfig(source="queue")
+    log.warning(
+        "crcd has no labels of the training samples, so its negatives come from a queue of the latest %d elements, not "
+        "from a bank of all samples",
+        config.negatives,
+    )
+    return config
 
 
 class CRCDLoss(nn.Module):
@@ -209,9 +228,9 @@ class CRCDLoss(nn.Module):
     Args:
         student_dim: D_s, width of the student's penultimate feature.
         teacher_dim: D_t, width of the teacher's.
-        config: settings.
+        config: settings; None for the usual ones, with a queue in place of the bank where there are no labels.
         labels: class of every training sample, in the order of the ``index`` of ``forward``, [N], below 0 where it is
-            not known; needed by a bank.
+            not known; None where samples have no numbers, as in a stream. Needed by a bank.
 
     Raises:
         CrcdError: the settings do not fit the data, e.g. more negatives than there are samples.
@@ -226,7 +245,7 @@ class CRCDLoss(nn.Module):
         labels: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.config = config or RelationConfig()
+        self.config = config or usual_config(labels)
         self.feature: _Element | None = None
         self.gradient: _Element | None = None
         if self.config.feature_weight > 0:
