@@ -95,8 +95,10 @@ def test_an_interrupt_stops_all_and_the_run_goes_on_together(tmp_path, weights, 
     assert answer.out.count("all of it is in") == 1
 
 
-def test_a_comparison(tmp_path, start_together, start, finish):
-    words = ("compare", "digits", *SETTINGS, "--teacher-epochs", "1", "--seeds", "2", "--out", tmp_path / "out")
+@pytest.mark.parametrize("given", [False, True])
+def test_a_comparison(tmp_path, weights, start_together, start, finish, given):
+    teacher = ("--teacher-weights", weights) if given else ("--teacher-epochs", "1")
+    words = ("compare", "digits", *SETTINGS, *teacher, "--seeds", "2", "--out", tmp_path / "out")
     answer = finish(start_together(*words))
     assert answer.status == 0, answer.err
     assert answer.out.count("2 of 2: digits") == answer.out.count("the tables are in") == 1

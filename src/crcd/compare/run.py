@@ -111,7 +111,8 @@ class Comparison:
             distributed.first(lambda: lock.enter_context(alone(self.folder)))
             distributed.first(self.ledger.check_writable)
             for done, (seed, setup) in enumerate(product(self.seeds, self.setups), 1):
-                missing = distributed.first(partial(self._missing, setup, seed))
+                cells = {method: self._cell(setup, method, seed) for method in setup.methods}
+                missing = distributed.first(partial(self._missing, cells))
                 if missing:
                     of = len(self.seeds) * len(self.setups)
                     reporter.note(f"{done} of {of}: {setup.label}, seed {seed}: {' '.join(missing)}")
@@ -119,11 +120,11 @@ class Comparison:
                         distributed.first(partial(self.ledger.append, entries))
             self.ledger.read()
 
-    def _missing(self, setup: Setup, seed: int) -> tuple[str, ...]:
-        """Methods that the ledger, which another comparison may add to, lacks."""
+    def _missing(self, cells: dict[str, Cell]) -> tuple[str, ...]:
+        """Methods whose cells the ledger, which another comparison may add to, lacks."""
         self.ledger.read()
         measured = self.ledger.measured()
-        return tuple(method for method in setup.methods if self._cell(setup, method, seed) not in measured)
+        return tuple(method for method, cell in cells.items() if cell not in measured)
 
     def _cell(self, setup: Setup, method: str, seed: int) -> Cell:
         config = replace(setup.config, seed=seed)
