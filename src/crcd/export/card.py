@@ -30,7 +30,7 @@ def model_card(
     description = source.description
     front = yaml.safe_dump(_front_matter(source, files, license), sort_keys=False, allow_unicode=True)
     parts = [
-        f"---\n{front}---\n\n# {description.model}, {description.data}\n\n{_what(source)}",
+        f"---\n{front}---\n\n# {description.model}, {_data(description)}\n\n{_what(source)}",
         f"## Accuracy\n\n{_accuracy(source)}",
         f"## Images\n\n{_images(description)}",
         f"## Classes\n\n{_classes(description)}",
@@ -62,11 +62,14 @@ def _front_matter(source: Source, files: Sequence[Exported], license: str | None
     }
 
 
+def _data(description: Description) -> str:
+    """The data set, in words where its name tells no more than the kind of it."""
+    return {"folder": "a folder of images", "list": "a list of images"}.get(description.data, description.data)
+
+
 def _what(source: Source) -> str:
     description, summary = source.description, source.summary
-    sort = (
-        f"A {description.model} that sorts images into the {len(description.class_names)} classes of {description.data}"
-    )
+    sort = f"A {description.model} that sorts images into the {len(description.class_names)} classes of {_data(description)}"
     if source.learner == TEACHER:
         return f"{sort}; the teacher of a distillation."
     if TEACHER not in summary:
@@ -86,7 +89,7 @@ def _accuracy(source: Source) -> str:
     ]
     table = ["| | network | parameters | multiply-adds | top-1 % |", "| --- | --- | ---: | ---: | ---: |", *rows]
     where = (
-        f"{summary['scored_images']} {summary['scored_on']} images of {source.description.data}, after the last epoch"
+        f"{summary['scored_images']} {summary['scored_on']} images of {_data(source.description)}, after the last epoch"
     )
     if source.top1.n > 1:
         over = f"top-1 {source.top1} %, mean ± standard deviation over {source.top1.n} seeds; these files are of one"
@@ -102,8 +105,8 @@ def _images(description: Description) -> str:
         f"Programs and weights take float32 images, [batch, {images.channels}, {images.size}, {images.size}], and give "
         f"logits, [batch, {len(description.class_names)}]. What makes an image of a picture is not in them: it is made "
         f"{kind}, its shorter side is resized to {images.size} pixels ({images.interpolation}, antialiased), the "
-        f"centre is cropped to {images.size}x{images.size}, pixels are scaled to [0, 1], and of each channel the mean is "
-        f"subtracted, then it is divided by the deviation: mean {list(images.mean)}, std {list(images.std)}. "
+        f"centre is cropped to {images.size}x{images.size}, pixels are scaled to [0, 1], and of each channel the mean "
+        f"is subtracted, then it is divided by the deviation: mean {list(images.mean)}, std {list(images.std)}. "
         "`config.json` has the same in timm's form."
     )
 
@@ -130,9 +133,10 @@ def _files(files: Sequence[Exported], int8: Int8 | None) -> str:
     text = f"Each was compared with the trained network on {count} of the images that this was scored on."
     if int8 is None:
         return "\n".join([*table, "", text])
+    before = f"where the float32 program has {int8.float_top1:.2f} %"
     drop = (
         f"`model.int8.onnx` is quantised after training, its ranges taken of {int8.calibration_images} training "
-        f"images. Top-1 on {int8.images} images: {int8.top1:.2f} %, where the float32 program has {int8.float_top1:.2f} %."
+        f"images. Top-1 on {int8.images} images: {int8.top1:.2f} %, {before}."
     )
     return "\n".join([*table, "", text, "", drop])
 
@@ -147,7 +151,7 @@ def _use(description: Description, files: Sequence[Exported], repo: str | None) 
 def _origin(source: Source) -> str:
     summary = source.summary
     lines = [
-        f"- data: {source.description.data}, {summary['train_images']} labelled training images",
+        f"- data: {_data(source.description)}, {summary['train_images']} labelled training images",
         f"- epochs: {source.scores['epochs']}",
         f"- seed: {summary['seed']}",
         f"- crcd: {summary['commit']}",
