@@ -69,7 +69,8 @@ def _data(description: Description) -> str:
 
 def _what(source: Source) -> str:
     description, summary = source.description, source.summary
-    sort = f"A {description.model} that sorts images into the {len(description.class_names)} classes of {_data(description)}"
+    classes = f"{len(description.class_names)} classes of {_data(description)}"
+    sort = f"A {description.model} that sorts images into the {classes}"
     if source.learner == TEACHER:
         return f"{sort}; the teacher of a distillation."
     if TEACHER not in summary:
@@ -81,11 +82,11 @@ def _what(source: Source) -> str:
 
 def _accuracy(source: Source) -> str:
     summary, own = source.summary, source.scores
-    networks = {"this network": own} | ({TEACHER: summary[TEACHER]} if source.learner != TEACHER else {})
+    teacher = summary.get(TEACHER) if source.learner != TEACHER else None
+    networks = {"this network": own} | ({TEACHER: teacher} if teacher is not None else {})
     rows = [
         f"| {name} | {of['model']} | {of['parameters']:,} | {of['multiply_adds']:,} | {of['top1']:.2f} |"
         for name, of in networks.items()
-        if of
     ]
     table = ["| | network | parameters | multiply-adds | top-1 % |", "| --- | --- | ---: | ---: | ---: |", *rows]
     where = (
