@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -47,6 +48,13 @@ def test_mistakes(photo_export, tmp_path, digit_runs):
     (tmp_path / "config.yaml").write_text("methods: [ce]\n")
     with pytest.raises(CrcdError, match="it has not ended"):
         load_classifier(tmp_path)
+
+
+def test_names_that_are_not_those_of_the_logits(photo_export, photographs):
+    classifier = load_classifier(photo_export)
+    one = replace(classifier, description=replace(classifier.description, class_names=("cat",)))
+    with pytest.raises(CrcdError, match="gives 2 logits, but 1 classes are named"):
+        one.classify(picture(photographs))
 
 
 def test_weights_without_class_names(tmp_path):

@@ -36,9 +36,15 @@ class Classifier:
 
         Raises:
             CorruptImageError: the file can't be decoded.
+            CrcdError: there is not one class for each logit.
         """
         image_CHW = read_picture(picture, self.description.images)
         probability_C = self.logits(image_CHW[None])[0].softmax(dim=0)
+        if len(probability_C) != len(self.description.class_names):
+            names = len(self.description.class_names)
+            raise CrcdError(
+                f"the network gives {len(probability_C)} logits, but {names} classes are named: export anew"
+            )
         values, numbers = probability_C.topk(min(top, len(probability_C)))
         return [
             Answer(self.description.class_names[number], value)

@@ -35,10 +35,11 @@ class Int8:
 
 
 def quantise(source: Path, target: Path, batches: Iterable[Tensor]) -> None:
-    """Weights and activations of a float32 program in int8, by ONNX Runtime's static quantisation.
+    """Weights and activations of a float32 program in 8 bits, by ONNX Runtime's static quantisation.
 
-    Scales are symmetric for weights, one for each output channel, and of the least and greatest activation of the
-    given images for activations. They stand in the program as pairs of QuantizeLinear and DequantizeLinear.
+    Weights are int8, symmetric, with a scale for each output channel; activations are uint8 over the range that they
+    have on the given images. int8 activations made a mobilenetv3_small_100 six times slower on an x86 processor with
+    VNNI, and no more accurate. The scales stand in the program as pairs of QuantizeLinear and DequantizeLinear.
 
     Args:
         source: the float32 program.
@@ -64,7 +65,12 @@ def quantise(source: Path, target: Path, batches: Iterable[Tensor]) -> None:
         inferred = Path(folder) / "inferred.onnx"
         shape_inference.quant_pre_process(str(source), str(inferred))
         quantization.quantize_static(
-            str(inferred), str(target), Images(), quant_format=quantization.QuantFormat.QDQ, per_channel=True
+            str(inferred),
+            str(target),
+            Images(),
+            quant_format=quantization.QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
         )
 
 
