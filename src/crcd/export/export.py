@@ -81,7 +81,8 @@ def export(runs: Sequence[Path], options: ExportOptions, repo: str | None = None
     """
     source = read_source(runs, options.learner, options.model)
     learner = source.learner
-    out = options.out or source.run / "export" / "-".join([learner, *options.format])
+    formats = list(dict.fromkeys(options.format))
+    out = options.out or source.run / "export" / "-".join([learner, *formats])
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CrcdError(f"{out} exists and is not empty: remove it, or name another folder with --out")
     images = RunImages(source, options.data, options.data_dir)
@@ -89,7 +90,7 @@ def export(runs: Sequence[Path], options: ExportOptions, repo: str | None = None
     with TemporaryDirectory(dir=out.parent, prefix=".export-") as temporary:
         folder = Path(temporary) / "export"
         folder.mkdir()
-        files = [_write(name, source, images, folder) for name in dict.fromkeys(options.format)]
+        files = [_write(name, source, images, folder) for name in formats]
         int8 = None
         if options.int8:
             file, int8 = _quantised(source, images, folder)
