@@ -93,7 +93,8 @@ def _accuracy(source: Source) -> str:
         f"{summary['scored_images']} {summary['scored_on']} images of {_data(source.description)}, after the last epoch"
     )
     if source.top1.n > 1:
-        over = f"top-1 {source.top1} %, mean ± standard deviation over {source.top1.n} seeds; these files are of one"
+        seeds = f"{source.top1.n} seeds; these files are of seed {summary['seed']}"
+        over = f"top-1 {source.top1} %, mean ± standard deviation over {seeds}"
     else:
         over = "one seed; the spread over seeds is not known"
     return "\n".join([*table, "", f"On {where}. For this network: {over}."])
