@@ -74,7 +74,8 @@ def test_the_spread_over_seeds(digit_runs, tmp_path):
         "std": pytest.approx(stdev(values)),
         "seeds": 2,
     }
-    said = f"{mean(values):.2f} ± {stdev(values):.2f} %, mean ± standard deviation over 2 seeds; these files are of seed 3."
+    over = "mean ± standard deviation over 2 seeds; these files are of seed 3."
+    said = f"{mean(values):.2f} ± {stdev(values):.2f} %, {over}"
     assert said in (done.folder / "README.md").read_text()
     assert read_metadata(done.folder / "model.safetensors")["model"] == "resnet8"
 
