@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from crcd.errors import CrcdError
-from crcd.evaluate.pretrained import read_run
+from crcd.evaluate.pretrained import read_network, read_run
 from crcd.models import ImageFormat, create_model, save_weights
 
 KNOWN = {
@@ -55,3 +55,11 @@ def test_weights_that_do_not_say_enough(tmp_path, name):
     save_weights(create_model("resnet8", 10, 1), tmp_path / "ce.safetensors", known)
     with pytest.raises(CrcdError, match=rf"ce\.safetensors: their metadata has no '{name}'; train the network"):
         read_run(tmp_path)
+
+
+def test_code_is_run_only_where_the_user_names_it(tmp_path):
+    file = tmp_path / "ce.safetensors"
+    save_weights(create_model("resnet8", 10, 1), file, KNOWN | {"model": "crcd.models.zoo:unknown"})
+    with pytest.raises(CrcdError, match="code that is not run on a file's word"):
+        read_network(file)
+    assert read_network(file, "resnet8").architecture == "resnet8"

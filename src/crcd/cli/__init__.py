@@ -15,6 +15,8 @@ COMMANDS = {
     "train": ("train", "train one classifier from scratch"),
     "evaluate": ("evaluate", "score weights on a data set"),
     "probe": ("probe", "classify other images by the features of trained networks"),
+    "export": ("export", "hand on a trained network: safetensors, ONNX or torch.export"),
+    "predict": ("predict", "classify pictures with an export or a run"),
     "data": ("data", "fetch and check data sets"),
     "list": ("names", "names of models, methods, data sets and recipes"),
 }
@@ -41,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: words after ``crcd``; None takes those of the process.
 
     Returns:
-        Exit status: 0 done or time budget used up, 1 a checked data set is broken, 2 a mistake of the user (one line
-        on standard error), 130 interrupted.
+        Exit status: 0 done or time budget used up, 1 a checked data set or a picture is broken, 2 a mistake of the user
+        (one line on standard error), 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:

@@ -11,6 +11,8 @@ from torchvision.transforms import v2
 
 from crcd.errors import CrcdError
 
+BILINEAR = v2.InterpolationMode.BILINEAR
+
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
@@ -31,7 +33,12 @@ def decode(file: Path | BytesIO, size: int, name: str | None = None) -> Tensor:
     Raises:
         CorruptImageError: the file can't be decoded.
     """
-    resized = v2.functional.resize(open_rgb(file, name), [size], antialias=True)
+    return square(open_rgb(file, name), size)
+
+
+def square(picture: Image.Image, size: int, interpolation: v2.InterpolationMode = BILINEAR) -> Tensor:
+    """Pixels of a picture, shorter side resized to ``size``, centre cropped; uint8, [C, size, size]."""
+    resized = v2.functional.resize(picture, [size], interpolation, antialias=True)
     pixels: Tensor = v2.functional.pil_to_tensor(v2.functional.center_crop(resized, [size, size]))
     return pixels.to(torch.uint8)
 

@@ -47,18 +47,29 @@ def read_run(path: Path) -> list[Pretrained]:
         raise CrcdError(f"run {path}: it has not ended (no summary.json); go on with it first, or name another folder")
     if not files:
         raise CrcdError(f"run {path}: it holds no weights (*.safetensors); name the folder of a run that has ended")
-    return [_read(path, file) for file in files]
+    return [read_network(file) for file in files]
 
 
-def _read(run: Path, file: Path) -> Pretrained:
+def read_network(file: Path, model: str | None = None) -> Pretrained:
+    """The network whose weights lie in a file of a run.
+
+    Args:
+        file: NAME.safetensors in the folder of a run.
+        model: its name as ``create_model`` takes it; None takes what the weights name, but not to run code.
+
+    Raises:
+        CrcdError: the weights are not such as ``crcd train`` and ``crcd distill`` write, or their network is code.
+    """
     known = read_metadata(file)
-    refuse_code(known.get("model", ""), f"weights {file}")
+    if model is None:
+        refuse_code(known.get("model", ""), f"weights {file}")
     try:
         mean, std = (tuple(map(float, known[name].split())) for name in ("mean", "std"))
         images = ImageFormat(int(known["in_channels"]), int(known["image_size"]), mean, std)
-        model = create_model(known["model"], int(known["num_classes"]), images.channels)
+        name = model or known["model"]
+        network = create_model(name, int(known["num_classes"]), images.channels)
     except KeyError as error:
         advice = "train the network with this version of crcd train or crcd distill"
         raise CrcdError(f"weights {file}: their metadata has no '{error.args[0]}'; {advice}") from error
-    load_weights(model, file)
-    return Pretrained(run, file.stem, known["model"], known["data"], images, Viewer(model))
+    load_weights(network, file)
+    return Pretrained(file.parent, file.stem, name, known["data"], images, Viewer(network))

@@ -21,7 +21,7 @@ C = TypeVar("C", bound="DataclassInstance")
 
 WITHOUT_EFFECT = (
     *("out", "resume", "recipe", "time_budget", "device", "weak_teacher", "keep_going"),
-    *("workers", "download", "checkpoint_seconds", "data_dir", "capture", "teacher_cache"),
+    *("workers", "download", "checkpoint_seconds", "data_dir", "capture", "teacher_cache", "log"),
 )
 """Settings that may change between the sittings of one run: they change no number on the same device."""
 

@@ -22,6 +22,7 @@ from crcd.train.build import build_learners, check_network, metadata
 from crcd.train.config import DistillConfig
 from crcd.train.device import find_device
 from crcd.train.first_stage import first_stages, train_first_stages
+from crcd.train.loggers import check_installed
 from crcd.train.loop import Loop
 from crcd.train.material import Material
 from crcd.train.options import ComputeOptions, require
@@ -63,6 +64,7 @@ def distill(
         CrcdError: a mistake in the settings or the data, or a loss that is not finite.
         RunStopped: a signal or the time budget stopped it; it can be resumed.
     """
+    check_installed(config.log)
     folder = distributed.first(lambda: begin_folder(config, config.data, config.teacher, config.student))
     stop = StopSignal(config.budget, f"{distributed.program()} distill --resume {folder.path}")
     device = find_device(config.device)

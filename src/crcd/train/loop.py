@@ -3,6 +3,7 @@
 import hashlib
 import math
 import time
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from crcd.train.checkpoint import load_checkpoint, save_checkpoint
 from crcd.train.config import TrainOptions
 from crcd.train.config_file import fingerprint
 from crcd.train.learner import Learner, LearnerError
+from crcd.train.loggers import Loggers, curves
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder
 from crcd.train.schedule import distillation_weight, learning_rate
@@ -78,12 +80,14 @@ class Loop:
         self._images = {"count": len(labels_N), "labels": hashlib.sha256(labels_N.cpu().numpy().tobytes()).hexdigest()}
         self.history: list[dict[str, Any]] = []
         self._watch = Stopwatch(train.device)
+        self._identity = uuid.uuid4().hex[:12]
         self._seconds_before = 0.0
         self._began = self._saved = time.monotonic()
         if distributed.first(folder.checkpoint.exists):
             self._load()
         else:
             self._save()
+        self._loggers = Loggers(config.log, folder.path, config, self._identity)
         self._take_step = self._new_step()
 
     def run(self) -> None:
@@ -107,6 +111,7 @@ class Loop:
             raise CrcdError(f"{error} {self._where}; continue with: {self.stop.advice}") from error
         finally:
             self.reporter.end()
+            self._loggers.close()
 
     def _new_step(self) -> Step:
         whole = distributed.size() == self.config.batch_parts == 1
@@ -162,6 +167,7 @@ class Loop:
         self._save()
         self.folder.write_metrics(self.history)
         self.reporter.epoch(records)
+        self._loggers.scalars(self.epoch, curves(records))
 
     def _record(self, learner: Learner, score: dict[str, float]) -> dict[str, Any]:
         seconds, step_seconds = learner.watch.seconds, self._watch.seconds
@@ -204,6 +210,7 @@ class Loop:
         state = {
             "fingerprint": fingerprint(self.config),
             "images": self._images,
+            "identity": self._identity,
             "epoch": self.epoch,
             "step": self.step,
             "history": self.history,
@@ -223,7 +230,7 @@ class Loop:
                 f"now {self._images['count']}, or in other classes): undo the change of the data, or begin anew"
             )
         self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
-        self._seconds_before = state["seconds"]
+        self._identity, self._seconds_before = state["identity"], state["seconds"]
         self._watch.seconds = state["step_seconds"]
         self.failed = state["failed"]
         self.learners = [learner for learner in self.learners if learner.name not in self.failed]

@@ -7,6 +7,7 @@ from typing import Literal
 
 from crcd.data.picture import Policy
 from crcd.errors import CrcdError
+from crcd.train.loggers import LoggerName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +188,9 @@ class RunOptions:
     """Stop at the next step, ready to resume, after this long: seconds, 90s, 9m or 1h30m."""
     checkpoint_seconds: float = 180.0
     """Seconds between checkpoints within an epoch; one more is written after each epoch."""
+    log: tuple[LoggerName, ...] = ()
+    """Show the metrics of each epoch live, too: tensorboard writes RUN/tensorboard/, wandb sends them to Weights &
+    Biases, trackio keeps them in its own folder. metrics.jsonl has them in any case."""
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**31, "seed", self.seed, "give a number from 0 to 2147483647")

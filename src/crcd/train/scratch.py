@@ -12,6 +12,7 @@ from crcd.train.build import build_model, initialise, metadata
 from crcd.train.config import TrainConfig
 from crcd.train.device import find_device
 from crcd.train.learner import Learner
+from crcd.train.loggers import check_installed
 from crcd.train.loop import Loop
 from crcd.train.material import Material
 from crcd.train.outcome import Outcome, describe_run, learner_entry
@@ -31,6 +32,7 @@ def train(config: TrainConfig, reporter: Reporter | None = None) -> Outcome:
         CrcdError: a mistake in the settings or the data, or a loss that is not finite.
         RunStopped: a signal or the time budget stopped it; it can be resumed.
     """
+    check_installed(config.log)
     folder = distributed.first(lambda: begin_folder(config, config.data, config.model))
     stop = StopSignal(config.budget, f"{distributed.program()} train --resume {folder.path}")
     device = find_device(config.device)
