@@ -6,7 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "extensions"), str(HERE.parent / "src")]
 
-from crcd import __version__  # noqa: E402
+from crcd import __version__
 
 project = "crcd"
 release = __version__
@@ -20,8 +20,9 @@ extensions = [
     "docstrings",
     "mathml",
     "method_pages",
+    "recipe_table",
 ]
-exclude_patterns = ["extensions", "figures", "style"]
+exclude_patterns = ["extensions", "figures", "style", "recipes.rst"]
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!crcd).*|crcd\..*\.(T|C)")]
 """Names of other libraries; those of this one must be there."""

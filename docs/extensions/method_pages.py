@@ -6,7 +6,6 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from docstrings import escaped
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 
@@ -17,6 +16,7 @@ from crcd.methods import METHODS, PLAIN
 from crcd.methods.method import Method
 from crcd.methods.two_stage import TwoStage
 from crcd.relation import RelationConfig
+from docstrings import escaped
 
 LEDGER = Path(__file__).parents[2] / "results" / "ledger.jsonl"
 RECIPE = "digits"
@@ -30,9 +30,13 @@ def write(app: Sphinx) -> None:
     entries = [entry for entry in Ledger(LEDGER).entries if entry.setup == RECIPE]
     pages = {PLAIN: plain_page(entries), **{name: page(name, *METHODS[name], entries) for name in METHODS}}
     for name, text in {**pages, "index": index(entries)}.items():
-        path = folder / f"{name}.rst"
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+        write_changed(folder / f"{name}.rst", text)
+
+
+def write_changed(path: Path, text: str) -> None:
+    """Write a file unless it holds the text already: sphinx reads again what is newer."""
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
 
 
 def index(entries: list[Entry]) -> str:
@@ -44,11 +48,11 @@ def index(entries: list[Entry]) -> str:
         "\n\n".join(
             (
                 title("Methods"),
-                "What ``crcd distill --methods`` and ``crcd.build_method`` take. Names are added up by +: ``crcd+kd`` is "
-                "the sum of both. A method of your own is one class: :doc:`../extending`.",
+                "What ``crcd distill --methods`` and ``crcd.build_method`` take. Names are added up by +: ``crcd+kd`` "
+                "is the sum of both. A method of your own is one class: :doc:`../extending`.",
                 table(heads, rows, widths="15 60 25"),
-                "The last column is the default run of ``crcd distill`` with the settings of :doc:`../results`, mean and "
-                "standard deviation over ten seeds. It is one small job: it does not rank the methods for yours.",
+                "The last column is the default run of ``crcd distill`` with the settings of :doc:`../results`, mean "
+                "and standard deviation over ten seeds. It is one small job: it does not rank the methods for yours.",
                 f".. toctree::\n   :hidden:\n\n{indented(names)}",
             )
         )
@@ -65,7 +69,7 @@ def plain_page(entries: list[Entry]) -> str:
 def page(name: str, kind: type[Method], settings: type[Any], entries: list[Entry]) -> str:
     """The page of a method."""
     parts = [
-        title(f"{name}: {summary(name)[0].lower()}{summary(name)[1:].rstrip('.')}"),
+        title(f"{name}: {summary(name).rstrip('.')}"),
         f".. code-block:: console\n\n   crcd distill --methods ce kd {name}",
         f".. autoclass:: {kind.__module__}.{kind.__name__}()",
         *needs(kind),

@@ -17,7 +17,7 @@ class CRCD(Method):
     .. math:: \beta_f \, L_{\text{feature}} + \beta_g \, L_{\text{gradient}}
 
     Each L is the relation contrast of an element x, the penultimate feature f or its gradient, both embedded to unit
-    length, [B, D]: with anchors a_j of the teacher and the relation r(a, x) = (x - a) / \|x - a\|,
+    length, [B, D]: with anchors a_j of the teacher and the relation r(a, x) = (x - a) / |x - a|,
 
     .. math::
        L = -\frac{1}{B A} \sum_{i,j} \log
