@@ -61,10 +61,12 @@ def bias() -> Figure:
             for share in confidence:
                 gradient = feature_gradient(_logits(noise, target, share), target, weight)
                 embedded = head(scale * gradient)
-                cosines.append((embedded @ embedded.T)[~torch.eye(BATCH, dtype=torch.bool)].mean())
-            axes.plot(confidence, cosines, color=STUDENT if kind == "affine" else TEACHER, label=names[kind])
-    axes.set(xlabel="probability of the true class", ylabel="mean cosine of two gradients", ylim=(-0.1, 1.05))
-    axes.legend(loc="center left")
+                cosines.append((embedded.double() @ embedded.double().T)[~torch.eye(BATCH, dtype=torch.bool)].mean())
+            axes.plot(
+                confidence, 1 - torch.stack(cosines), color=STUDENT if kind == "affine" else TEACHER, label=names[kind]
+            )
+    axes.set(xlabel="probability of the true class", ylabel="1 - mean cosine", yscale="log", ylim=(1e-8, 10))
+    axes.legend(loc="center", bbox_to_anchor=(0.5, 0.78))
     return figure
 
 

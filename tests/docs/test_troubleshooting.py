@@ -23,8 +23,7 @@ def messages() -> list[re.Pattern[str]]:
             if isinstance(node, ast.JoinedStr):
                 parts = [part.value if isinstance(part, ast.Constant) else None for part in node.values]
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                parts = [part or None for part in re.split(r"(?:%s|%d)", node.value)]
-                parts = [part for pair in zip(parts, [None] * len(parts), strict=True) for part in pair][:-1]
+                parts = [None if part in ("%s", "%d") else part for part in re.split("(%s|%d)", node.value)]
             if sum(len(part) for part in parts if part) >= LEAST:
                 found.append(re.compile("".join("(.+)" if part is None else re.escape(part) for part in parts)))
     return found
