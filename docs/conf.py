@@ -28,6 +28,7 @@ nitpick_ignore_regex = [("py:.*", r"(?!crcd).*|crcd\..*\.(T|C)")]
 """Names of other libraries; those of this one must be there."""
 
 default_role = "code"
+smartquotes = False  # they make a dash of the two of --epochs
 html_math_renderer = "mathml"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

@@ -6,6 +6,9 @@ from sphinx.application import Sphinx
 
 LITERAL = re.compile(r"(``.*?``|`[^`]*`|:math:`[^`]*`)")
 
+COLON = "\ue000"
+"""Stands for a colon while napoleon reads."""
+
 
 def plain(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
     """Escape what reStructuredText would take for markup, but for literals and formulas."""
@@ -26,7 +29,20 @@ def escaped(line: str) -> str:
     return "".join(parts)
 
 
+def hide_colons(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """Keep from napoleon the colons of a setting's docstring: what is before the first one is not its type."""
+    if what == "attribute":
+        lines[:] = [line.replace(":", COLON) for line in lines]
+
+
+def show_colons(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """Undo ``hide_colons``."""
+    lines[:] = [line.replace(COLON, ":") for line in lines]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Before napoleon, whose own markup is not plain text."""
     app.connect("autodoc-process-docstring", plain, priority=100)
+    app.connect("autodoc-process-docstring", hide_colons, priority=100)
+    app.connect("autodoc-process-docstring", show_colons, priority=900)
     return {"parallel_read_safe": True}

@@ -8,7 +8,7 @@ from crcd.recipes import HERE, recipe_names, with_recipe
 from crcd.train.config import DistillConfig
 from method_pages import table, write_changed
 
-HEADS = ("recipe", "what it is", "teacher, student", "epochs")
+HEADS = ("recipe", "what it is")
 
 
 def write(app: Sphinx) -> None:
@@ -16,13 +16,13 @@ def write(app: Sphinx) -> None:
     rows = []
     for name in recipe_names():
         config = with_recipe(DistillConfig(), name)
-        networks = ", ".join((config.teacher, config.student))
-        rows.append((f"``{name}``", comment(name) or f"{config.data}, by its recipe", networks, str(config.epochs)))
+        base = "" if name.startswith("ablation/") else f"{config.teacher} to {config.student}, {config.epochs} epochs. "
+        rows.append((f"``{name}``", base + comment(name)))
     text = "\n\n".join(
         (
             "A recipe is a short YAML file of settings. ``crcd distill --recipe NAME`` takes one, ``crcd compare "
             "NAME`` measures methods by it, ``A+B`` lays one over another, a path ending in ``.yaml`` is one of yours.",
-            table(HEADS, rows, widths="32 40 20 8"),
+            table(HEADS, rows, widths="35 65"),
         )
     )
     write_changed(Path(app.srcdir) / "recipes.rst", text + "\n")
