@@ -44,7 +44,7 @@ class Block:
     @property
     def is_code(self) -> bool:
         """Neither a directive of the site nor plain text, such as an output."""
-        return not self.language.startswith("{") and self.language != "text"
+        return not self.language.startswith("{") and self.language not in ("text", "output")
 
     @property
     def is_shell(self) -> bool:
