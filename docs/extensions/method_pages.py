@@ -1,16 +1,17 @@
 """A page for each method, made of its docstrings, its settings and the ledger when the site is built."""
 
 import inspect
+import sys
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import MISSING, Field, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 
-import crcd.methods
-from crcd.compare.ledger import Entry, Ledger
+from crcd.compare.ledger import Ledger
 from crcd.compare.statistics import Spread, spread
 from crcd.methods import METHODS, PLAIN
 from crcd.methods.method import Method
@@ -22,15 +23,29 @@ LEDGER = Path(__file__).parents[2] / "results" / "ledger.jsonl"
 RECIPE = "digits"
 """Its cells are on the pages: it has been run with every method."""
 
+Measured = dict[str, Spread]
+"""Accuracy of each learner over its seeds."""
+
 
 def write(app: Sphinx) -> None:
     """Write ``methods/NAME.rst`` and ``methods/index.rst`` into the source folder of the site."""
     folder = Path(app.srcdir) / "methods"
     folder.mkdir(exist_ok=True)
-    entries = [entry for entry in Ledger(LEDGER).entries if entry.setup == RECIPE]
-    pages = {PLAIN: plain_page(entries), **{name: page(name, *METHODS[name], entries) for name in METHODS}}
-    for name, text in {**pages, "index": index(entries)}.items():
+    top1 = measured()
+    pages = {"index": index(top1), PLAIN: plain_page(top1), **{name: page(name, top1) for name in METHODS}}
+    for stale in set(folder.glob("*.rst")) - {folder / f"{name}.rst" for name in pages}:
+        stale.unlink()
+    for name, text in pages.items():
         write_changed(folder / f"{name}.rst", text)
+
+
+def measured() -> Measured:
+    """What the ledger has of the recipe."""
+    top1 = defaultdict(list)
+    for entry in Ledger(LEDGER).entries:
+        if entry.setup == RECIPE:
+            top1[entry.method].append(entry.result["top1"])
+    return {learner: spread(values) for learner, values in top1.items()}
 
 
 def write_changed(path: Path, text: str) -> None:
@@ -39,36 +54,31 @@ def write_changed(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def index(entries: list[Entry]) -> str:
+def index(top1: Measured) -> str:
     """All methods, what they are and what they reached."""
     names = [PLAIN, *METHODS]
-    rows = [(f":doc:`{name} <{name}>`", escaped(summary(name)), shown(measured(name, entries))) for name in names]
-    heads = ("method", "in a word", "digits, top-1 %")
-    return (
-        "\n\n".join(
-            (
-                title("Methods"),
-                "What ``crcd distill --methods`` and ``crcd.build_method`` take. Names are added up by +: ``crcd+kd`` "
-                "is the sum of both. A method of your own is one class: :doc:`../extending`.",
-                table(heads, rows, widths="15 60 25"),
-                "The last column is the default run of ``crcd distill`` with the settings of :doc:`../results`, mean "
-                "and standard deviation over ten seeds. It is one small job: it does not rank the methods for yours.",
-                f".. toctree::\n   :hidden:\n\n{indented(names)}",
-            )
-        )
-        + "\n"
+    rows = [(f":doc:`{name} <{name}>`", escaped(summary(name)), str(top1.get(name, ""))) for name in names]
+    parts = (
+        title("Methods"),
+        "What ``crcd distill --methods`` and ``crcd.build_method`` take. Names are added up by +: ``crcd+kd`` is the "
+        "sum of both. A method of your own is one class: :doc:`../extending`.",
+        table(("method", "in a word", "digits, top-1 %"), rows, widths="15 60 25"),
+        "The last column is the default run of ``crcd distill`` with the settings of :doc:`../results`, mean and "
+        "standard deviation over seeds. It is one small job: it does not rank the methods for yours.",
+        f".. toctree::\n   :hidden:\n\n{indented(names)}",
     )
+    return "\n\n".join(parts) + "\n"
 
 
-def plain_page(entries: list[Entry]) -> str:
+def plain_page(top1: Measured) -> str:
     """The page of the student alone."""
-    about = attribute_docs(crcd.methods)["", "PLAIN"]
-    return "\n\n".join((title(PLAIN), about, *results(PLAIN, entries))) + "\n"
+    return "\n\n".join((title(PLAIN), attribute_docs("crcd.methods")["", "PLAIN"], *results(PLAIN, top1))) + "\n"
 
 
-def page(name: str, kind: type[Method], settings: type[Any], entries: list[Entry]) -> str:
+def page(name: str, top1: Measured) -> str:
     """The page of a method."""
-    parts = [
+    kind, settings = METHODS[name]
+    parts = (
         title(f"{name}: {summary(name).rstrip('.')}"),
         f".. code-block:: console\n\n   crcd distill --methods ce kd {name}",
         f".. autoclass:: {kind.__module__}.{kind.__name__}()",
@@ -78,9 +88,9 @@ def page(name: str, kind: type[Method], settings: type[Any], entries: list[Entry
         f"On the command line ``--{name}.SETTING VALUE`` for all learners, or ``{name}@{name}.SETTING=VALUE`` for one; "
         f'in Python ``crcd.build_method({{"{name}": {settings.__name__}(...)}}, ...)``.',
         table(("setting", "default", "meaning"), settings_rows(settings), widths="24 16 60"),
-        *results(name, entries),
+        *results(name, top1),
         *functions(kind),
-    ]
+    )
     return "\n\n".join(parts) + "\n"
 
 
@@ -88,7 +98,7 @@ def summary(name: str) -> str:
     """The first line of the method's module."""
     if name == PLAIN:
         return "The student alone, without a teacher."
-    return (inspect.getmodule(METHODS[name][0]).__doc__ or "").splitlines()[0]
+    return (sys.modules[METHODS[name][0].__module__].__doc__ or "").splitlines()[0]
 
 
 def needs(kind: type[Method]) -> Iterable[str]:
@@ -107,18 +117,13 @@ def needs(kind: type[Method]) -> Iterable[str]:
 
 def settings_rows(settings: type[Any]) -> list[tuple[str, str, str]]:
     """Name, default and meaning of each setting; inherited ones first."""
-    hints = get_type_hints(settings)
+    hints, usual = get_type_hints(settings), settings()
     docs: dict[str, str] = {}
     for base in reversed(settings.__mro__[:-1]):
-        found = attribute_docs(inspect.getmodule(base))
+        found = attribute_docs(base.__module__)
         docs |= {attribute: text for (owner, attribute), text in found.items() if owner == base.__name__}
-    return [(f"``{f.name}``", f"``{default(f)}``", meaning(docs[f.name], hints[f.name])) for f in fields(settings)]
-
-
-def default(setting: "Field[Any]") -> str:
-    """As it is written on the command line."""
-    value = setting.default_factory() if setting.default is MISSING else setting.default  # type: ignore[misc]
-    return str(value)
+    names = [f.name for f in fields(settings)]
+    return [(f"``{name}``", f"``{getattr(usual, name)}``", meaning(docs[name], hints[name])) for name in names]
 
 
 def meaning(text: str, kind: Any) -> str:
@@ -127,40 +132,25 @@ def meaning(text: str, kind: Any) -> str:
     return options + escaped(text)
 
 
-def attribute_docs(module: Any) -> dict[tuple[str, str], str]:
+def attribute_docs(module: str) -> dict[tuple[str, str], str]:
     """Docstrings of a module's attributes by class and name, on one line."""
-    found = ModuleAnalyzer.for_module(module.__name__).find_attr_docs()
+    found = ModuleAnalyzer.for_module(module).find_attr_docs()
     return {key: " ".join(" ".join(lines).split()) for key, lines in found.items()}
 
 
-def measured(name: str, entries: list[Entry]) -> Spread | None:
-    """Accuracy over the seeds; None where there is none."""
-    top1 = [entry.result["top1"] for entry in entries if entry.method == name]
-    return spread(top1) if top1 else None
-
-
-def shown(value: Spread | None) -> str:
-    """Mean and standard deviation."""
-    return "" if value is None else str(value)
-
-
-def results(name: str, entries: list[Entry]) -> Iterable[str]:
+def results(name: str, top1: Measured) -> Iterable[str]:
     """What the learners in whose name the method is came to."""
-    learners = dict.fromkeys(entry.method for entry in entries)
-    own = [learner for learner in learners if name in learner.partition("@")[0].split("+")]
-    rows = []
-    for learner in own:
-        seeds = [entry for entry in entries if entry.method == learner]
-        rows.append((f"``{learner}``", str(len(seeds)), shown(measured(learner, entries))))
-    if not rows:
+    own = [learner for learner in top1 if name in learner.partition("@")[0].split("+")]
+    if not own:
         return []
+    rows = [(f"``{learner}``", str(top1[learner].n), str(top1[learner])) for learner in own]
     test = "Digits, resnet20 to resnet8, 250 labelled images, 360 test images, last epoch: :doc:`../results`."
     return [title("Measured", "-"), table(("learner", "seeds", "top-1 %"), rows, widths="50 20 30"), test]
 
 
 def functions(kind: type[Method]) -> Iterable[str]:
     """The public functions and modules beside the method, which a user may call alone."""
-    module = inspect.getmodule(kind)
+    module = sys.modules[kind.__module__]
     own = [
         thing
         for name, thing in vars(module).items()
