@@ -26,6 +26,7 @@ from typing import Any, Self
 
 import torch
 
+from crcd.data import CropFlip, Images, Loader
 from crcd.errors import CrcdError
 from crcd.train.device import find_device
 
@@ -67,6 +68,12 @@ def start(args: argparse.Namespace) -> torch.device:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device
+
+
+def training_loader(images: Images, batch_size: int, device: torch.device) -> Loader:
+    """Shuffled batches of cropped and flipped images."""
+    mean, std = (0.5,) * 3, (0.25,) * 3
+    return Loader(images, batch_size, augment=CropFlip(), mean=mean, std=std, device=device, seed=0, train=True)
 
 
 @dataclass(frozen=True)

@@ -224,7 +224,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         if args.folder is None:
             photographs(Path(temporary), sizes["files"])
-        name, count, steps = in_files(args.folder or Path(temporary), device, sizes["batch"])
+        try:
+            name, count, steps = in_files(args.folder or Path(temporary), device, sizes["batch"])
+        except (OSError, CrcdError) as error:
+            raise SystemExit(f"error: --folder {args.folder}: {error}") from error
         report_loaders(name, count, steps, interleave(steps, args.repeats, device), record)
     del steps
     with tempfile.TemporaryDirectory() as temporary:

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, replace
 
 import torch
 
-from common import Record, Spread, Step, parser, print_row, start
+from common import Record, Spread, Step, parser, print_row, start, training_loader
 from crcd import distributed
-from crcd.data import CropFlip, Loader, TensorImages
+from crcd.data import TensorImages
 from crcd.methods import build_method
 from crcd.methods.kd import KDConfig
 from crcd.models import Viewer, create_model
@@ -66,16 +66,7 @@ def make_step(method: str, config: object, size: Size, compute: ComputeOptions, 
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(256, (IMAGES, 3, size.side, size.side), generator=generator, dtype=torch.uint8)
     labels_N = torch.arange(size.rows) % size.classes
-    loader = Loader(
-        Numbered(pixels, labels_N),
-        size.batch,
-        augment=CropFlip(),
-        mean=(0.5,) * 3,
-        std=(0.25,) * 3,
-        device=device,
-        seed=0,
-        train=True,
-    )
+    loader = training_loader(Numbered(pixels, labels_N), size.batch, device)
     torch.manual_seed(0)
     teacher = Teacher(create_model(size.teacher, size.classes, 3), device, compute)
     stream = RandomStream(0, device)

@@ -16,8 +16,8 @@ from dataclasses import replace
 import torch
 from torch.nn.functional import cross_entropy
 
-from common import Record, Step, interleave, parser, print_row, start
-from crcd.data import CropFlip, Loader, TensorImages
+from common import Record, Step, interleave, parser, print_row, start, training_loader
+from crcd.data import TensorImages
 from crcd.methods import build_method
 from crcd.methods.kd import KDConfig
 from crcd.models import Viewer, create_model
@@ -45,16 +45,7 @@ class Workbench:
         pixels = torch.randint(256, (sizes["images"], 3, 32, 32), generator=generator, dtype=torch.uint8)
         self.images = TensorImages(pixels, torch.arange(sizes["images"]) % CLASSES)
         self.device, self.sizes = device, sizes
-        self.loader = Loader(
-            self.images,
-            sizes["batch"],
-            augment=CropFlip(),
-            mean=(0.5,) * 3,
-            std=(0.25,) * 3,
-            device=device,
-            seed=0,
-            train=True,
-        )
+        self.loader = training_loader(self.images, sizes["batch"], device)
 
     def teacher(self, compute: ComputeOptions) -> Teacher:
         torch.manual_seed(0)

@@ -42,6 +42,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def tar(path: Path, members: Mapping[str, bytes]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as archive:
         for name, content in members.items():
             member = tarfile.TarInfo(name)

@@ -19,6 +19,7 @@ from crcd.models import create_model
 from pages import python_blocks
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+EXACT = "donot_use_mm_for_euclid_dist"
 EXTRA = 'the extra is absent: pip install ".[examples]"'
 NEEDS = {
     "plain_pytorch": (),
@@ -74,6 +75,34 @@ def test_a_script_hands_every_number_to_the_method_and_ends_with_the_accuracy(ex
     assert method.methods.crcd.relation.feature.source.seen_N.all()
     teacher = digits.trained_teacher().state_dict()
     assert all(torch.equal(value, teacher[name]) for name, value in before.items()), "the teacher stays as it is"
+
+
+def test_a_stream_has_no_numbers_and_fills_a_queue(digits, monkeypatch, capsys):
+    pytest.importorskip("webdataset", reason=EXTRA)
+    images, labels = digits.student_images().tensors
+    known, seen, losses = digits.trained_teacher()(images), Counter(), []
+
+    def look(loss: nn.Module, arguments: tuple[crcd.View, crcd.View, torch.Tensor]) -> None:
+        _, teacher, target = arguments
+        distance_B, number_B = torch.cdist(teacher.logits, known, compute_mode=EXACT).min(dim=1)
+        assert distance_B.max() < 1e-3
+        assert torch.equal(target, labels[number_B])
+        seen.update(number_B.tolist())
+
+    class Watched(crcd.CRCDLoss):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            losses.append(self)
+            self.register_forward_pre_hook(look)
+
+    monkeypatch.setattr(crcd, "CRCDLoss", Watched)
+    runpy.run_path(str(EXAMPLES / "webdataset_stream.py"), run_name="__main__")
+    accuracy = re.fullmatch(r"accuracy of the student: ([\d.]+) %", capsys.readouterr().out.strip())
+    assert float(accuracy[1]) > 85
+    assert seen == dict.fromkeys(range(len(labels)), 20), "every image once in each of 20 epochs"
+    queue = losses[0].feature.source
+    assert (queue.target_K >= 0).all(), "it is full"
+    assert (queue.sample_K == -1).all(), "no sample has a number"
 
 
 def test_timm_collates_the_numbers_and_a_checkpoint_holds_heads_and_banks(digits):

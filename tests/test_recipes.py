@@ -4,13 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 
 from crcd.cli.compare import plan
 from crcd.data import DataSet, TensorImages
 from crcd.errors import CrcdError
 from crcd.methods import METHODS
+from crcd.models import create_model
 from crcd.recipes import recipe_names, with_recipe
+from crcd.relation.bank import Bank
 from crcd.train.config import DistillConfig
 from crcd.train.distill import distill
 from crcd.train.stop import RunStopped
@@ -75,6 +78,34 @@ def test_mistakes_name_the_file(tmp_path):
         recipe("digits+ablation/relations")
 
 
+def test_recipes_of_a_folder_are_for_some_thousand_images():
+    """Both may be run on 1,500 images of two classes; only the one begins with weights, the teacher's training too."""
+    scratch, finetune = recipe("folder"), recipe("folder-finetune")
+    for config in (scratch, finetune):
+        assert (config.data, config.image_size, config.crop, config.warmup_epochs) == (
+            "folder",
+            224,
+            "random-resized",
+            5,
+        )
+        labels = torch.arange(3000) % 2
+        for settings in (config.crcd, config.crd):
+            Bank(labels, 8, settings.negatives, exact=True, shared=True, momentum=0.5)
+    assert not scratch.student_pretrained
+    assert not scratch.for_teacher(None).pretrained
+    assert finetune.student_pretrained
+    teacher = finetune.for_teacher(None)
+    assert (teacher.pretrained, teacher.optimizer, teacher.layer_decay) == (True, "adamw", 0.75)
+    assert finetune.lr < scratch.lr / 10
+    for network in (finetune.teacher, finetune.student):
+        assert timm.is_model_pretrained(network.removeprefix("timm/"))
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_no_recipe_erases(name):
+    assert recipe(name).erasing == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_runs(name, tmp_path, monkeypatch):
@@ -87,6 +118,7 @@ def test_every_recipe_runs(name, tmp_path, monkeypatch):
     images = TensorImages(noise, torch.arange(count) % classes)
     data = DataSet(config.data, images, images, tuple(map(str, range(classes))), (0.5,) * channels, (0.3,) * channels)
     monkeypatch.setattr("crcd.train.material.load_dataset", lambda *_, **__: data)
+    monkeypatch.setattr("crcd.train.build.pretrained_model", lambda name: create_model(name, 1000, 3))
     if size == 224:
         config = replace(config, crcd=replace(config.crcd, negatives=100), crd=replace(config.crd, negatives=100))
     small = replace(config, batch_size=4, workers=0, warmup_epochs=0.0, time_budget="0.001s", device="cpu")

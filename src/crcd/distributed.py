@@ -109,6 +109,18 @@ def share(rows: Tensor) -> Tensor:
     return rows[torch.arange(rank() * each, (rank() + 1) * each, device=rows.device) % len(rows)]
 
 
+def own_rows(count: int) -> slice:
+    """Where this process's share lies in a batch of ``count``.
+
+    Raises:
+        CrcdError: the processes can't divide the batch evenly.
+    """
+    if count % size():
+        raise CrcdError(f"a batch of {count} can't be divided among {size()} processes: make it a multiple of that")
+    each = count // size()
+    return slice(rank() * each, (rank() + 1) * each)
+
+
 def gather(part: Tensor, count: int) -> Tensor:
     """The parts of all processes, in the order of ``share``.
 
@@ -139,6 +151,24 @@ class _Gather(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (gradient,) = gradients
         return add(gradient.contiguous().clone()).chunk(size())[rank()]
+
+
+def mean(tensor: Tensor) -> Tensor:
+    """The mean of all processes' tensors; its gradient is each one's own, for ``average`` to make the mean of."""
+    if size() == 1:
+        return tensor
+    found: Tensor = _Mean.apply(tensor)
+    return found
+
+
+class _Mean(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        return add(tensor.clone()) / size()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return gradients[0]
 
 
 def add(tensor: Tensor) -> Tensor:

@@ -1,14 +1,17 @@
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
 from crcd import __version__
-from crcd.data import dataset_names, default_recipe
+from crcd.data import dataset_names, default_recipe, encoded
 from crcd.methods import method_names
 from crcd.models import model_names
 from crcd.recipes import recipe_names, with_recipe
 from crcd.train.config import DistillConfig
+from data_formats import tar
 
 
 def test_distill(crcd, tmp_path, weights, quick):
@@ -78,6 +81,30 @@ def test_data_may_be_the_folder_where_it_lies(crcd, tmp_path, photographs, equal
     assert "holds no data set" in crcd("train", "--data", tmp_path / "run").err
 
 
+def test_shards_learn_as_their_folder_does_from_files_and_after_a_stop(crcd, tmp_path, photographs, monkeypatch):
+    for part in ("train", "val"):
+        files = sorted((photographs / part).glob("*/*.png"))
+        for number in (0, 1):
+            half = files[number * len(files) // 2 :][: len(files) // 2]
+            key = {file: f"{file.parent.name}/{file.stem}" for file in half}
+            members = {f"{key[file]}.png": file.read_bytes() for file in half}
+            labels = {f"{key[file]}.cls": file.parent.name.encode() for file in half}
+            tar(tmp_path / f"shards/{part}-{number}.tar", members | labels)
+    small = ("--device", "cpu", "--image-size", "16", "--epochs", "2", "--batch-size", "4", "--warmup-epochs", "0")
+    words = ("train", "--model", "resnet8", "--crop", "padded", *small)
+    assert crcd(*words, "--data", photographs, "--out", tmp_path / "a").status == 0
+    monkeypatch.setattr(encoded, "MEMORY_BUDGET", 0)
+    stopped = crcd(*words, "--data", tmp_path / "shards", "--out", tmp_path / "b", "--time-budget", "0.001s")
+    assert "in epoch 1 after step 1 " in stopped.err
+    assert crcd("train", "--resume", tmp_path / "b").status == 0
+    losses = [
+        [json.loads(line)["loss"] for line in (tmp_path / run / "metrics.jsonl").read_text().splitlines()]
+        for run in "ab"
+    ]
+    assert len(losses[0]) == 2
+    assert losses[0] == losses[1]
+
+
 def test_list(crcd):
     assert crcd("list", "models").out.split() == model_names()
     assert crcd("list", "methods").out.split() == method_names()
@@ -89,7 +116,7 @@ def test_list(crcd):
 @pytest.mark.parametrize("name", recipe_names())
 def test_recipes_are_settings(name):
     config = with_recipe(DistillConfig(), name)
-    assert {config.teacher, config.student} <= {*model_names(), "timm/resnet34", "timm/resnet18"}
+    assert {config.teacher, config.student} <= {*model_names(), "timm/resnet50", "timm/resnet34", "timm/resnet18"}
     assert config.data in dataset_names()
 
 
@@ -110,3 +137,9 @@ def test_usage(crcd):
     assert crcd("--help").status == 0
     assert crcd().status == 2
     assert crcd("--version").out == f"crcd {__version__}\n"
+
+
+def test_a_reader_who_stops_reading_is_told_nothing():
+    command = f"{sys.executable} -m crcd distill --help | true; exit ${{PIPESTATUS[0]}}"
+    answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stderr) == (1, "")

@@ -127,7 +127,9 @@ def test_photographs_by_their_own_network(crcd, tmp_path):
 
 def test_mistakes(complaint, run, photographs, tmp_path):
     assert "crcd probe needs the folder of a run" in complaint()
-    assert "absent: it holds no weights" in complaint(tmp_path / "absent")
+    assert "absent: there is no such folder" in complaint(tmp_path / "absent")
+    (tmp_path / "empty").mkdir()
+    assert "empty: it holds no weights" in complaint(tmp_path / "empty")
     assert "--out is " in complaint(run, "--out", tmp_path / "absent" / "x.json")
     assert "--out is " in complaint(run, "--out", tmp_path)
     assert "--holdout is 0.0" in complaint(run, "--holdout", "0")

@@ -95,12 +95,26 @@ def test_an_interrupt_stops_all_and_the_run_goes_on_together(tmp_path, weights, 
     assert answer.out.count("all of it is in") == 1
 
 
+def test_a_comparison(tmp_path, start_together, start, finish):
+    words = ("compare", "digits", *SETTINGS, "--teacher-epochs", "1", "--seeds", "2", "--out", tmp_path / "out")
+    answer = finish(start_together(*words))
+    assert answer.status == 0, answer.err
+    assert answer.out.count("2 of 2: digits") == answer.out.count("the tables are in") == 1
+    lines = (tmp_path / "out" / "ledger.jsonl").read_text().splitlines()
+    cells = [(entry["method"][:4], entry["seed"], entry["run"]["processes"]) for entry in map(json.loads, lines)]
+    assert sorted(cells) == [("ce", 0, 2), ("ce", 1, 2), ("crcd", 0, 2), ("crcd", 1, 2)]
+    assert "on 2 x cpu" in (tmp_path / "out" / "table.md").read_text()
+    answer = finish(start(*words))
+    assert answer.status == 0, answer.err
+    assert "training" not in answer.out
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [
         (("distill", "--batch-size", "7"), "batch size 7 can't be divided among 2 processes"),
         (("distill", "--lr", "high"), None),
-        (("compare", "digits"), "several processes were started, and only distill and train use them: start one"),
+        (("probe", "run"), "several processes were started, and crcd probe uses one: start one"),
     ],
 )
 def test_mistakes_are_told_once(tmp_path, start_together, finish, monkeypatch, words, error):

@@ -5,7 +5,8 @@ import builtins
 import pytest
 import torch
 
-from crcd.data import Loader, TensorImages, default_recipe, encoded, load_dataset
+from crcd.data import Loader, TensorImages, default_recipe, encoded, hub, load_dataset
+from crcd.data.check import check
 from crcd.errors import CrcdError
 from data_formats import jpeg
 
@@ -93,7 +94,29 @@ def test_corrupt_rows(tmp_path, monkeypatch):
         assert data.test.labels.tolist() == [0, 2, 1, 0]
 
 
-def test_data_sets_that_are_none(tmp_path):
+def test_rows_and_splits_without_labels_are_learned_from_without(tmp_path, monkeypatch):
+    splits = {"train": [0, None, 2, -1, 1], "unsupervised": [0, 0], "test": [2, 1], "unlabelled": [None]}
+    name = make_hub(tmp_path / "set/data", splits).removesuffix("/data")  # where split names are free
+    colours = [5, 5, 55, -20, 30, 5, 5, 5]  # that of the label, as it is written
+    for budget in (2**31, 0):
+        monkeypatch.setattr(encoded, "MEMORY_BUDGET", budget)
+        data = load_dataset(name, tmp_path / "cache", image_size=8)
+        assert data.train.labels.tolist() == [0, -1, 2, -1, 1, -1, -1, -1]
+        assert data.test.labels.tolist() == [2, 1]
+        reds = data.train.fetch(torch.arange(8))[:, 0, 0, 0].tolist()
+        assert reds == pytest.approx([max(0, red) for red in colours], abs=2)
+    assert [data.train.name(i) for i in (4, 5, 6, 7)] == [
+        "row 4 of train",
+        "row 0 of unlabelled",
+        "row 0 of unsupervised",
+        "row 1 of unsupervised",
+    ]
+    report = check(name, tmp_path / "cache")
+    assert report.lines[0] == "train: 3 images of 3 classes, 1 each, and 5 unlabelled"
+    assert not report.faults
+
+
+def test_data_sets_that_are_none(tmp_path, monkeypatch):
     cache = tmp_path / "cache"
     with pytest.raises(CrcdError, match=r"hf/nobody/nothing could not be loaded .*huggingface\.co/datasets"):
         load_dataset("hf/nobody/nothing", cache)
@@ -104,8 +127,11 @@ def test_data_sets_that_are_none(tmp_path):
     number = datasets.Value("int64")
     with pytest.raises(CrcdError, match="needs columns of types Image and ClassLabel"):
         load_dataset(make_hub(tmp_path / "c", {"train": TRAIN, "test": TRAIN}, fine=number, coarse=number), cache)
-    with pytest.raises(CrcdError, match="training images: label -1 of image 1 is out of range"):
-        load_dataset(make_hub(tmp_path / "d", {"train": [0, None], "test": TRAIN}), cache)
+    with pytest.raises(CrcdError, match="training images: none has a label in column fine"):
+        load_dataset(make_hub(tmp_path / "d", {"train": [-1, None], "test": TRAIN}), cache)
+    monkeypatch.setattr(hub, "_labels", lambda rows, column: [0, -2])
+    with pytest.raises(CrcdError, match="labelled training images: label -2 of image 1 is out of range"):
+        load_dataset(make_hub(tmp_path / "e", {"train": [0, 1], "test": TRAIN}), cache)
     with pytest.raises(CrcdError, match="unknown data set 'hf/'"):
         load_dataset("hf/", cache)
 

@@ -49,5 +49,5 @@ def test_a_changed_message_is_found_out():
     (first, *_) = (block.body for block in blocks(PAGE) if block.language == "text")
     text = " ".join(first.split())
     assert is_message(text)
-    assert not is_message(text.replace("to draw from", "to take from"))
+    assert not is_message(text.replace("are drawn", "are taken"))
     assert not is_message("there is nothing of this kind in the whole of the source")

@@ -91,12 +91,45 @@ def test_settings_do_what_the_name_does():
         ("crcd+kdd", "did you mean"),
         ("kd@kd.heat=4", "unknown setting 'heat'"),
         ("kd@kd.weight=much", "setting 'weight' is 'much'"),
-        ("crcd", "set negatives"),
+        ("crcd@crcd.negatives=0", "crcd.negatives is 0"),
     ],
 )
 def test_what_cannot_be_built_is_said(methods, said):
     with pytest.raises(CrcdError, match=said):
         build(methods, *viewers("kd"))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_without_labels_a_method_learns_from_a_stream_or_says_what_it_lacks(name, caplog):
+    """No sample numbers: crcd has a queue of its own accord, and says so."""
+    student, teacher = viewers(name)
+    with torch.no_grad():
+        teacher_view = teacher(IMAGE[:16])
+        views = student.eval()(IMAGE[:2]), teacher(IMAGE[:2])
+    if name in {"crd", "dkd", "luminet", "reviewkd"}:
+        with pytest.raises(CrcdError, match=f"method '{name}' needs the class of every training sample: pass labels"):
+            crcd.build_method(name, *views)
+        return
+    method = crcd.build_method(f"{name}+kd" if name == "crcd" else name, *views)
+    if not method.beside_ce:
+        return
+    student.train()
+    for _ in range(2):
+        terms = method(student(IMAGE[:16]), teacher_view, crcd.Batch(IMAGE[:16], LABELS[:16], None))
+    assert terms["loss"].isfinite()
+    assert ("queue of the latest 4096 elements" in caplog.text) == (name == "crcd")
+    if name == "crcd":
+        assert terms["mi_bound"] != 0
+        assert method.methods.crcd.relation.feature.source.next_row == 32
+
+
+def test_without_labels_a_source_that_is_asked_for_is_taken_silently_or_refused(caplog):
+    views = [viewer.eval()(IMAGE[:2]) for viewer in viewers("crcd")]
+    assert crcd.build_method("crcd@crcd.source=batch", *views).relation.config.source == "batch"
+    for methods in ("crcd@crcd.source=bank", {"crcd": crcd.RelationConfig()}):
+        with pytest.raises(CrcdError, match="pass labels, or set source to queue"):
+            crcd.build_method(methods, *views)
+    assert caplog.text == ""
 
 
 def test_public_names_are_all_there():

@@ -54,10 +54,20 @@ def test_all_rows_are_drawn_when_as_many_are_asked_for():
 
 
 @pytest.mark.parametrize(("exact", "most"), [(True, 6), (False, 9)])
-def test_more_negatives_than_there_are(exact, most):
-    Bank(LABELS, 4, most, exact=exact, shared=True, momentum=0.5)
-    with pytest.raises(CrcdError, match=f"{most + 1} negatives were asked for, but there are only {most}"):
-        Bank(LABELS, 4, most + 1, exact=exact, shared=True, momentum=0.5)
+def test_more_negatives_than_there_are(exact, most, caplog):
+    said = [
+        f"{most + 30} negatives were asked for, and there are {most} "
+        + ("samples of other classes" if exact else "other samples")
+    ]
+    for _ in range(2):
+        bank = Bank(LABELS, 4, most + 30, exact=exact, shared=True, momentum=0.5)
+        assert bank.draw(elements(torch.tensor([0, 1]))).teacher.rows.shape == (most, 4)
+        assert [message.partition(":")[0] for message in caplog.messages] == said
+
+
+def test_no_sample_has_a_negative():
+    with pytest.raises(CrcdError, match="none has a negative"):
+        Bank(torch.zeros(5, dtype=torch.long), 4, 3, exact=True, shared=True, momentum=0.5)
 
 
 def test_bank_update_mixes_by_momentum_and_replaces_at_first():

@@ -154,8 +154,17 @@ def test_evaluation_leaves_the_bank_alone():
 
 
 def test_bank_needs_labels():
-    with pytest.raises(CrcdError, match="pass labels"):
-        CRCDLoss(6, 9, RelationConfig())
+    for config in (RelationConfig(), RelationConfig(source="queue", objective="nce")):
+        with pytest.raises(CrcdError, match="pass labels, or set source to queue"):
+            CRCDLoss(6, 9, config)
+
+
+def test_without_settings_and_labels_there_is_a_queue_which_is_said(caplog):
+    assert CRCDLoss(6, 9).config == RelationConfig(source="queue")
+    assert "negatives come from a queue of the latest 4096 elements" in caplog.text
+    caplog.clear()
+    assert CRCDLoss(6, 9, labels=torch.arange(8000) % 4).config == RelationConfig()
+    assert caplog.text == ""
 
 
 def test_float_logits_in_half_precision():

@@ -65,6 +65,7 @@ def test_a_name_changes_settings_of_its_methods_alone():
         ({"crop_scale": (0.5, 0.2)}, "--crop-scale is (0.5, 0.2"),
         ({"crop_scale": (0.5,)}, "--crop-scale is (0.5,"),
         ({"rand_augment": (2, 31)}, "--rand-augment is (2, 31"),
+        ({"erasing": 1.5}, "--erasing is 1.5: give a probability from 0 to 1"),
         ({"mixup": -1.0}, "--mixup is -1.0"),
         ({"mix_prob": 0.0}, "--mix-prob is 0.0"),
         ({"mixup": 0.2, "teacher_views": 2}, "--teacher-views has no answers for mixed images"),
@@ -78,7 +79,7 @@ def test_a_name_changes_settings_of_its_methods_alone():
         ({"teacher_cache": Path("c")}, "--teacher-cache is c: give --teacher-views too"),
         (
             {"teacher_views": 2, "crop_padding": 0, "flip": False},
-            "--teacher-views is 2: without crop, flip and policy",
+            "--teacher-views is 2: without augmentation an image has one view",
         ),
         ({"teacher_weights": Path("t.pt"), "teacher_epochs": 3}, "--teacher-epochs exclude each other"),
     ],
@@ -95,6 +96,14 @@ def test_teacher_shares_all_settings_but_its_epochs_and_folder():
     changed = {"epochs", "out", "resume"}
     assert replace(config, freeze=("fc",), layer_decay=0.5).for_teacher(Path("run/teacher")) == own
     assert all(getattr(own, f.name) == getattr(config, f.name) for f in fields(TrainOptions) if f.name not in changed)
+
+
+def test_a_teacher_may_begin_as_a_student_does():
+    config = DistillConfig(layer_decay=0.5, freeze=("fc",), teacher_finetune=True)
+    assert config.for_teacher(None) == replace(
+        DistillConfig(layer_decay=0.5).for_teacher(None), pretrained=True, layer_decay=0.5
+    )
+    assert not DistillConfig(student_pretrained=True).for_teacher(None).pretrained
 
 
 def test_teacher_epochs_default_to_the_students():

@@ -250,7 +250,5 @@ def test_a_cache_that_cannot_be_written_is_refused_before_the_teacher_is_trained
 
 
 def test_more_negatives_than_there_are(quick, tmp_path):
-    config = quick(methods=("crcd",), crcd=RelationConfig(negatives=5000), out=tmp_path / "run")
-    with pytest.raises(CrcdError, match="5000 negatives were asked for, but there are only"):
-        distill(config)
-    assert not (tmp_path / "run").exists()
+    outcome = distill(quick(methods=("crcd",), crcd=RelationConfig(negatives=5000), out=tmp_path / "run"))
+    assert outcome.summary["learners"]["crcd"]["feature"] > 0

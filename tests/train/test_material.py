@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from crcd.data import CropFlip, FolderImages, Mix, PictureAugment, ResizedCropFlip, TensorImages, load_dataset
+from crcd.data import CropFlip, Erasing, FolderImages, Mix, PictureAugment, ResizedCropFlip, TensorImages, load_dataset
 from crcd.train.material import Material
 from crcd.train.options import DataOptions
 
@@ -49,6 +49,12 @@ def test_policies_are_of_pictures(files):
         assert loader(images, **options).picture == PictureAugment(None, "randaugment", 1, 5)
     both = loader(files, crop="random-resized", **options)
     assert both.picture == PictureAugment((0.08, 1.0), "randaugment", 1, 5)
+
+
+def test_erasing_is_of_the_side_of_the_images(files):
+    for images in (MEMORY, files):
+        assert loader(images, erasing=0.25).erasing == Erasing(0.25, 8)
+        assert loader(images).erasing is None
 
 
 def test_mixing_and_balance_are_the_loaders():

@@ -228,3 +228,18 @@ def test_weights_of_a_finished_run_are_a_teacher_as_they_are(quick, tmp_path, ma
     assert network.format == material.format
     expected = load_model("resnet8", path, material).state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in network.model.state_dict().items())
+
+
+def test_a_teacher_that_is_fine_tuned_first(quick, tmp_path, monkeypatch):
+    """With next to no learning rate it stays what it began with, under a new head for the classes of the data."""
+
+    def pretrained(name):
+        torch.manual_seed(5)
+        return create_model(name, 33, 1)
+
+    monkeypatch.setattr("crcd.train.build.pretrained_model", pretrained)
+    tiny = {"lr": 1e-30, "weight_decay": 0.0, "momentum": 0.0, "epochs": 1, "methods": ("ce",), "image_size": 32}
+    config = quick(teacher="timm/resnet10t", teacher_weights=None, out=tmp_path / "run", **tiny)
+    found = load_file(distill(replace(config, teacher_finetune=True)).folder / "teacher.safetensors")
+    assert torch.equal(found["layer1.0.conv1.weight"], pretrained("timm/resnet10t").layer1[0].conv1.weight)
+    assert found["fc.weight"].shape[0] == 10

@@ -52,11 +52,17 @@ VARIANTS = {
         crcd=RelationConfig(bank_rows="sharded", gradient_weight=1.0, **BANKS),
         crop="random-resized",
         policy="randaugment",
+        erasing=0.5,
         mixup=0.2,
         cutmix=1.0,
         balance="sampler",
     ),
     "every method": replace(CONFIG, methods=tuple(METHODS)),
+    "own anchors": replace(
+        CONFIG,
+        methods=("crcd", "crcd@crcd.objective=nce,crcd.source=queue"),
+        crcd=RelationConfig(anchor_scope="local", **BANKS),
+    ),
     "own statistics": replace(CONFIG, methods=("ce", "kd"), sync_batchnorm=False),
     "in parts": replace(CONFIG, methods=("ce", "kd"), batch_parts=2),
 }
@@ -127,9 +133,9 @@ def test_losses_gradients_weights_and_banks_are_those_of_one_process(variant, si
             assert_alike(answer, answers[0], 0)
 
 
-@pytest.mark.parametrize("variant", ["own statistics", "in parts"])
+@pytest.mark.parametrize("variant", ["own anchors", "own statistics", "in parts"])
 def test_processes_stay_alike_where_their_number_shows(variant):
     one, other = together(2, steps, variant)
     assert_alike(one, other, 0)
-    with pytest.raises(AssertionError, match=r"^(ce|kd): "):
+    with pytest.raises(AssertionError, match=r"^(ce|kd|crcd): "):
         assert_alike(one, alone(variant), 1e-6)

@@ -20,7 +20,7 @@ COMMANDS = {
 }
 """Each command's module in this package, imported when it is called for, and its meaning."""
 
-TOGETHER = ("distill", "train")
+TOGETHER = ("distill", "compare", "train")
 """Commands that several processes, started by torchrun, carry out as one."""
 
 USAGE = "\n".join(
@@ -46,7 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _run_together(words) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else _dispatch(words)
+        try:
+            return _run_together(words) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else _dispatch(words)
+        finally:
+            sys.stdout.flush()
     except CrcdError as error:
         return _complain(str(error))
     except RunStopped as stopped:
@@ -55,6 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _tell("crcd: interrupted")
         return 130
+    except BrokenPipeError:  # whoever read the output, such as head, has had enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{error.strerror or error}")
@@ -65,7 +71,7 @@ def _run_together(words: list[str]) -> int:
     from crcd import distributed  # slow to import
 
     if not words or words[0] not in TOGETHER:
-        raise CrcdError(f"several processes were started, and only {' and '.join(TOGETHER)} use them: start one")
+        raise CrcdError(f"several processes were started, and crcd {words[0] if words else ''} uses one: start one")
     with distributed.together():
         return _dispatch(words)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from crcd import distributed
 from crcd.cli.arguments import parse_flags
 from crcd.cli.progress import make_console, make_reporter
-from crcd.cli.table import grid
+from crcd.cli.table import show_grid
 from crcd.compare.cell import Setup
 from crcd.compare.formats import csv_rows, latex, markdown
 from crcd.compare.ledger import Entry, Ledger
@@ -89,7 +90,7 @@ def run(words: Sequence[str]) -> None:
         _show(entries, baseline, console, comparisons[0].folder)
     if stopped is not None:
         reason = str(stopped).split("; continue")[0]
-        command = shlex.join(["crcd", "compare", *words])
+        command = f"{distributed.program()} {shlex.join(['compare', *words])}"
         raise RunStopped(f"{reason}; continue with the same command: {command}", stopped.status)
     _complain_of_missing(comparisons, entries)
 
@@ -184,7 +185,7 @@ def _show(entries: Sequence[Entry], baseline: str, console: Console, folder: Pat
     """Print the tables; write them into the folder in three forms."""
     drawn = tables(entries, baseline)
     for table in drawn:
-        console.print(grid(table))
+        show_grid(table, console)
     if folder is None:
         return
     folder.mkdir(parents=True, exist_ok=True)

@@ -42,10 +42,12 @@ def run(words: Sequence[str]) -> None:
     """Fetch or check a data set, and say what there is.
 
     Raises:
-        SystemExit: with status 1, if something is broken.
+        SystemExit: with status 1, if something is broken; with status 2, after the usage, without words.
     """
     if not words or words[0] in ("-h", "--help"):
         print(USAGE)
+        if not words:
+            sys.exit(2)
         return
     actions = {"fetch": fetch, "check": _check}
     if words[0] not in actions:

@@ -6,7 +6,9 @@ import logging
 import time
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 import torchvision
 
-from crcd import __version__
+from crcd import __version__, distributed
 from crcd.compare.cell import Cell, Setup
 from crcd.compare.ledger import Entry, Ledger
 from crcd.compare.lock import alone
@@ -57,7 +59,8 @@ class Comparison:
 
     The methods of one setup and seed that the ledger lacks are trained side by side in one run; a learner's numbers
     do not depend on those beside it, so methods that are added later are paired with those of before. A run that was
-    interrupted is gone on with. A method that fails is left out and the others go on without it.
+    interrupted is gone on with. A method that fails is left out and the others go on without it; of several processes
+    one that fails ends all, unless it is the loss of a method that is not finite.
 
     Args:
         setups: the columns.
@@ -104,17 +107,23 @@ class Comparison:
             RunStopped: a signal or the time budget stopped it; calling it again goes on.
             CrcdError: another process works in the folder, or the ledger can't be written.
         """
-        with alone(self.folder):
-            self.ledger.check_writable()
+        with ExitStack() as lock:
+            distributed.first(lambda: lock.enter_context(alone(self.folder)))
+            distributed.first(self.ledger.check_writable)
             for done, (seed, setup) in enumerate(product(self.seeds, self.setups), 1):
-                self.ledger.read()
-                measured = self.ledger.measured()
-                missing = tuple(m for m in setup.methods if self._cell(setup, m, seed) not in measured)
+                missing = distributed.first(partial(self._missing, setup, seed))
                 if missing:
                     of = len(self.seeds) * len(self.setups)
                     reporter.note(f"{done} of {of}: {setup.label}, seed {seed}: {' '.join(missing)}")
                     for entries in self._measure(setup, replace(setup.config, seed=seed, methods=missing), reporter):
-                        self.ledger.append(entries)
+                        distributed.first(partial(self.ledger.append, entries))
+            self.ledger.read()
+
+    def _missing(self, setup: Setup, seed: int) -> tuple[str, ...]:
+        """Methods that the ledger, which another comparison may add to, lacks."""
+        self.ledger.read()
+        measured = self.ledger.measured()
+        return tuple(method for method in setup.methods if self._cell(setup, method, seed) not in measured)
 
     def _cell(self, setup: Setup, method: str, seed: int) -> Cell:
         config = replace(setup.config, seed=seed)
@@ -127,6 +136,8 @@ class Comparison:
         except RunStopped:
             raise
         except Exception as error:
+            if distributed.size() > 1:
+                raise
             self._fail(setup, config.seed, config.methods, error)
         else:
             yield from self._isolate(setup, config, teacher, reporter)
@@ -140,17 +151,19 @@ class Comparison:
         except RunStopped:
             raise
         except Exception as error:
+            if distributed.size() > 1:  # the others need not have met it
+                raise
             if len(config.methods) == 1:
                 self._fail(setup, config.seed, config.methods, error)
                 return
             for name in config.methods:
                 yield from self._isolate(setup, replace(config, methods=(name,)), teacher, reporter)
         else:
-            for name, reason in folder.read_summary()["failed"].items():
+            for name, reason in distributed.first(folder.read_summary)["failed"].items():
                 self._fail(setup, config.seed, [name], CrcdError(reason))
-            yield _entries(setup, config, folder, teacher.entry, self._images_digest(config))
-            for checkpoint in folder.path.rglob("checkpoint.pt"):
-                checkpoint.unlink()
+            made = partial(_entries, setup, config, folder, teacher.entry, self._images_digest(config))
+            yield distributed.first(made)
+            distributed.first(partial(_drop_checkpoints, folder.path))
 
     def _fail(self, setup: Setup, seed: int, methods: Sequence[str], error: Exception) -> None:
         if not isinstance(error, CrcdError):
@@ -169,7 +182,7 @@ class Comparison:
             own = replace(own, weak_teacher=True)  # its accuracy was shown in its own training
         what = _short(fingerprint(own), self._digest(setup), self._images_digest(config))
         folder = RunFolder(self.folder / f"{setup.slug}-seed{config.seed}-{what}")
-        resume = folder.path if folder.config.is_file() else None
+        resume = folder.path if distributed.first(folder.config.is_file) else None
         distill(replace(own, out=folder.path, resume=resume, time_budget=self._time_left()), reporter)
         return folder
 
@@ -182,18 +195,19 @@ class Comparison:
         plan = config.for_teacher(None)
         what = _short(fingerprint(plan), self._images_digest(config))
         folder = RunFolder(self.folder / "teachers" / f"{config.teacher.replace('/', '_')}-{what}")
-        if not folder.summary.is_file():
-            resume = folder.path if folder.config.is_file() else None
+        if not distributed.first(folder.summary.is_file):
+            resume = folder.path if distributed.first(folder.config.is_file) else None
             train(replace(plan, out=folder.path, resume=resume, time_budget=self._time_left()), reporter)
-            folder.checkpoint.unlink(missing_ok=True)
-        summary = folder.read_summary()
+            distributed.first(lambda: folder.checkpoint.unlink(missing_ok=True))
+        summary = distributed.first(folder.read_summary)
         cost = {"epochs": summary["epochs"], "seconds": summary["step_seconds"]}
         return TeacherFile(folder.weights("ce"), {"given": False, **cost})
 
     def _time_left(self) -> str | None:
         if self.deadline is None:
             return None
-        left = self.deadline - time.monotonic()
+        deadline = self.deadline
+        left = distributed.first(lambda: deadline - time.monotonic())
         if left <= 0:
             raise RunStopped("time budget used up between two runs", 0)
         return f"{max(left, 0.001):.3f}s"
@@ -223,6 +237,11 @@ class Comparison:
 
 def _short(*what: object) -> str:
     return hashlib.sha256(" ".join(map(str, what)).encode()).hexdigest()[:8]
+
+
+def _drop_checkpoints(folder: Path) -> None:
+    for checkpoint in folder.rglob("checkpoint.pt"):
+        checkpoint.unlink()
 
 
 def _with_teacher_seed(config: DistillConfig) -> DistillConfig:

@@ -3,11 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from crcd.compare.ledger import Entry
 from crcd.compare.published import published
 from crcd.compare.statistics import Difference, Spread, paired, signed, spread
 
+TOP1 = ("top-1 %", 2)
+"""Heading of the accuracy, and how many digits are shown."""
 SCORES = {
     "agreement": ("agreement %", 2),
     "kl": ("KL, nats", 3),
@@ -15,7 +18,7 @@ SCORES = {
     "cka": ("CKA", 3),
     "correlation_difference": ("corr. diff.", 4),
 }
-"""Further scores of a student: their headings, and how many digits are shown."""
+"""Likewise of a student's further scores."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ def _accuracy(found: Sequence[Column]) -> Table:
     for method, source in dict.fromkeys(key for own in reported for key in own):
         values = [f"{own[method, source]:.2f}" if (method, source) in own else "" for own in reported]
         rows.append([f"{method} [{source}]", *values])
-    header = ["top-1 %", *(f"{column.label} (n = {_seeds(column)})" for column in found)]
+    header = [TOP1[0], *(f"{column.label} (n = {_seeds(column)})" for column in found)]
     return Table("Accuracy after the last epoch", header, rows, _notes(found, any(reported)))
 
 
@@ -136,7 +139,7 @@ def _setup(column: Column, baseline: str) -> Table:
         rows.append([f"{method} ({first.result['model']})", *cells, *scores])
     reported = column.published()
     rows += [[f"{method} [{source}]", "", f"{top1:.2f}", "", "", *blank] for (method, source), top1 in reported.items()]
-    header = ["", "seeds", "top-1 %", f"less {baseline}", "95 % interval", *(SCORES[name][0] for name in shown)]
+    header = ["", "seeds", TOP1[0], f"less {baseline}", "95 % interval", *(SCORES[name][0] for name in shown)]
     return Table(column.label, header, rows, _notes([column], bool(reported)))
 
 
@@ -176,9 +179,14 @@ def _notes(found: Sequence[Column], beside: bool) -> list[str]:
     run = [entry.run for entry in entries]
     where = " and ".join(dict.fromkeys(f"{r['scored_images']} {r['scored_on']} images of {r['data']}" for r in run))
     commits = ", ".join(dict.fromkeys(r["commit"][:7] + "-dirty" * r["commit"].endswith("-dirty") for r in run))
-    devices = ", ".join(dict.fromkeys(r["device"] for r in run))
+    devices = ", ".join(dict.fromkeys(_device(r) for r in run))
     measured = f"{where}, last epoch; measured at {commits} on {devices}."
     notes = [f"± is the standard deviation over seeds; differences are paired by seed and teacher; {measured}"]
     if beside:
         notes.append("Rows with a source in brackets are what others report, with their own teachers.")
     return notes
+
+
+def _device(run: Mapping[str, Any]) -> str:
+    processes = run.get("processes", 1)
+    return f"{processes} x {run['device']}" if processes > 1 else run["device"]

@@ -16,6 +16,7 @@ from crcd.data.dataset import (
     subset,
 )
 from crcd.data.encoded import EncodedImages, FolderImages
+from crcd.data.erasing import Erasing
 from crcd.data.loader import Inputs, Loader
 from crcd.data.mix import Mix
 from crcd.data.picture import PictureAugment
@@ -29,6 +30,7 @@ __all__ = [
     "CropFlip",
     "DataSet",
     "EncodedImages",
+    "Erasing",
     "FolderImages",
     "Images",
     "Inputs",

@@ -16,7 +16,7 @@ class Batch:
     Attributes:
         image: normalised float images, [B, C, H, W], or this process's share of them.
         target: class numbers, int64, [B]; ``UNLABELLED`` where a class is not known.
-        index: each sample's number within its training set, 0 to N - 1, int64, [B].
+        index: each sample's number within its training set, 0 to N - 1, int64, [B]; None where samples have none.
         pool_view: which augmentation of a fixed pool each image shows, int64, [B]; None where there is no pool.
         mixture: what each image is mixed of, where ``target`` and ``index`` are its own; None where none is mixed.
         labelled: True where the classes of all that an image is made of are known, [B]; None where all of them are.
@@ -24,7 +24,7 @@ class Batch:
 
     image: Tensor
     target: Tensor
-    index: Tensor
+    index: Tensor | None
     pool_view: Tensor | None = None
     mixture: Mixture | None = None
     labelled: Tensor | None = None

@@ -1,7 +1,7 @@
 """Whether a data set is what it should be."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from io import BytesIO
@@ -14,16 +14,23 @@ import torch
 from crcd.data.dataset import UNLABELLED, Images, known_labels
 from crcd.data.decode import CorruptImageError, open_rgb
 from crcd.data.encoded import EncodedImages, in_threads
-from crcd.data.folder import faults, folder_parts
+from crcd.data.folder import Part, faults, folder_parts
 from crcd.data.hub import PREFIX, hub_parts
 from crcd.data.imagenet import WHERE_TO_GET, imagenet_parts, needed_archives
 from crcd.data.listed import listed_parts
 from crcd.data.official import first_fault
 from crcd.data.registry import default_recipe, load_dataset
+from crcd.data.shards import shard_parts
 from crcd.data.tiny_imagenet import is_original, tiny_imagenet_parts
 from crcd.errors import CrcdError
 
-PARTS = {"folder": folder_parts, "list": listed_parts, "tiny-imagenet": tiny_imagenet_parts, "imagenet": imagenet_parts}
+PARTS: dict[str, Callable[[Path], tuple[Part, Part]]] = {
+    "folder": folder_parts,
+    "list": listed_parts,
+    "shards": shard_parts,
+    "tiny-imagenet": tiny_imagenet_parts,
+    "imagenet": imagenet_parts,
+}
 """The data sets of image files, and how their files are listed."""
 PUBLISHED = {"fashion-mnist": (60_000, 10_000), "tiny-imagenet": (100_000, 10_000), "imagenet": (1_281_167, 50_000)}
 """Numbers of images of the data sets whose unpacked files have no published hashes."""
@@ -111,7 +118,7 @@ def _sections(name: str, root: Path | None, report: Report) -> list[Section]:
     """Parts of the data set; faults that leave them readable go into the report."""
     if name.startswith(PREFIX):
         train, test, classes = hub_parts(name.removeprefix(PREFIX), root, 64)
-        return [Section(str(images.rows.split), classes, images) for images in (train, test)]
+        return [Section(images.split, classes, images) for images in (train, test)]
     if name in PARTS:
         assert root is not None
         if name == "imagenet" and (packed := _packed(root)):

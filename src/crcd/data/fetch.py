@@ -23,8 +23,8 @@ def fetch(name: str, root: Path | None) -> Report:
         CrcdError: there is no such data set, or it could not be had.
     """
     default_recipe(name)
-    if name == "folder":
-        raise CrcdError("folder stands for images of your own: there is nothing to fetch")
+    if name in ("folder", "list", "shards"):
+        raise CrcdError(f"{name} stands for images of your own: there is nothing to fetch")
     if name != "digits" and not name.startswith(PREFIX):
         if root is None:
             raise CrcdError(f"data set {name} needs --data-dir, the folder to put it into")

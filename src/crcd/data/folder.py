@@ -8,7 +8,7 @@ import torch
 from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, is_image_file, make_dataset
 
 from crcd.data.dataset import UNLABELLED, DataSet, Statistics
-from crcd.data.encoded import FolderImages, load_encoded
+from crcd.data.encoded import EncodedImages, FolderImages, load_encoded
 from crcd.errors import CrcdError
 
 IMAGENET_STATISTICS: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -29,7 +29,7 @@ class Part:
     classes: Sequence[str]
     samples: Sequence[tuple[str, int]]
 
-    def images(self, size: int) -> FolderImages:
+    def images(self, size: int) -> EncodedImages:
         """The images as squares of ``size``."""
         paths, labels = [Path(path) for path, _ in self.samples], [label for _, label in self.samples]
         return FolderImages(paths, torch.tensor(labels, dtype=torch.int64), size)

@@ -1,5 +1,6 @@
 """Any image data set of the Hugging Face hub, or of a folder that its library reads."""
 
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
@@ -7,7 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from crcd.data.dataset import DataSet, Images, Statistics, check_labels
+from crcd.data.dataset import UNLABELLED, DataSet, Images, Statistics, check_labels
 from crcd.data.decode import CorruptImageError
 from crcd.data.encoded import EncodedImages, files_digest, load_encoded
 from crcd.errors import CrcdError
@@ -15,46 +16,58 @@ from crcd.errors import CrcdError
 PREFIX = "hf/"
 TEST_SPLITS = ("test", "validation", "valid", "val")
 """Splits to score on, the first that has labels is taken."""
+UNLABELLED_SPLITS = ("unlabelled", "unlabeled", "unsupervised")
+"""Splits to learn from without labels, beside those of the training split that have none."""
 STATISTICS_IMAGES = 1000
 """Training images, evenly spread, of which channel statistics are computed."""
 
 
 class HubImages(EncodedImages):
-    """Rows of a table whose image column is left encoded.
+    """Rows of tables whose image column is left encoded.
 
-    Their hash is of the files of the table, the rows, and the size to which they are decoded.
+    Their hash is of the files of the tables, the rows, and the size to which they are decoded.
 
     Args:
-        rows: ``datasets.Dataset``.
-        column: name of its image column.
-        numbers: of the rows that are meant, int64, [N].
-        labels: their classes, int64, [N].
+        tables: each a ``datasets.Dataset``, one split.
+        column: name of their image column.
+        place_N2: number of the table and of the row of each image, int64.
+        labels: classes, int64, [N].
         size: side of the squares, pixels.
     """
 
-    def __init__(self, rows: Any, column: str, numbers: Tensor, labels: Tensor, size: int) -> None:
+    def __init__(self, tables: Sequence[Any], column: str, place_N2: Tensor, labels: Tensor, size: int) -> None:
         super().__init__(labels, size)
-        self.rows, self.column, self.numbers = rows, column, numbers
+        self.tables, self.column, self.place_N2 = tables, column, place_N2
+
+    @property
+    def split(self) -> str:
+        """Name of the first table."""
+        return str(self.tables[0].split)
 
     def file(self, i: int) -> Path | BytesIO:
-        image = self.rows[int(self.numbers[i])][self.column]
+        table, row = self.place_N2[i].tolist()
+        image = self.tables[table][row][self.column]
         if image is None:
             raise CorruptImageError(f"{self.name(i)} has no image; mend it, or pass --skip-corrupt")
         return Path(image["path"]) if image["bytes"] is None else BytesIO(image["bytes"])
 
     def name(self, i: int) -> str:
-        return f"row {int(self.numbers[i])} of {self.rows.split}"
+        table, row = self.place_N2[i].tolist()
+        return f"row {row} of {self.tables[table].split}"
 
     def take(self, index: Tensor) -> Self:
-        return type(self)(self.rows, self.column, self.numbers[index], self.labels[index], self.size)
+        return type(self)(self.tables, self.column, self.place_N2[index], self.labels[index], self.size)
 
     def digest(self) -> str:
-        files = [Path(file["filename"]) for file in self.rows.cache_files]
-        return files_digest(f"{self.size} {self.column} {self.numbers.tolist()}", files)
+        files = [Path(file["filename"]) for table in self.tables for file in table.cache_files]
+        return files_digest(f"{self.size} {self.column} {self.place_N2.tolist()}", files)
 
 
 def hub(name: str, cache: Path | None, image_size: int | None, *, skip_corrupt: bool) -> DataSet:
     """Images of any size and mode as RGB squares of ``image_size`` (64).
+
+    Training images whose label is absent or -1, and those of a split that is called unlabelled, unlabeled or
+    unsupervised, are learned from without a label.
 
     Args:
         name: of the data set on the hub, or a folder, as ``datasets.load_dataset`` takes it; where it has several
@@ -67,7 +80,7 @@ def hub(name: str, cache: Path | None, image_size: int | None, *, skip_corrupt: 
         CrcdError: the library or the data set is absent, it has no labelled images, or images are corrupt.
     """
     train, test, class_names = hub_parts(name, cache, image_size or 64)
-    parts = {f"{PREFIX}{name} {images.rows.split}": images for images in (train, test)}
+    parts = {f"{PREFIX}{name} {images.split}": images for images in (train, test)}
     train_loaded, test_loaded = load_encoded(parts, skip_corrupt=skip_corrupt)
     return DataSet(f"{PREFIX}{name}", train_loaded, test_loaded, class_names, *_statistics(train_loaded))
 
@@ -99,22 +112,32 @@ def hub_parts(name: str, cache: Path | None, size: int) -> tuple[HubImages, HubI
     )
     if image is None or label is None:
         raise CrcdError(f"{PREFIX}{name}: it needs columns of types Image and ClassLabel, but has {features}")
-    found: list[HubImages] = []
-    for split in ("train", *TEST_SPLITS):
-        if split in splits and len(found) < 2:
-            rows = splits[split].cast_column(image, datasets.Image(decode=False))
-            known = [-1 if number is None else number for number in rows.select_columns([label])[:][label]]
-            labels = torch.tensor(known, dtype=torch.int64)
-            if split == "train":
-                check_labels(labels, features[label].num_classes, f"{PREFIX}{name}, training images")
-            if not found or (labels >= 0).all():
-                found.append(HubImages(rows, image, torch.arange(len(rows)), labels, size))
-    if len(found) < 2:
-        raise CrcdError(
-            f"{PREFIX}{name} has no labelled split to score on: one of {', '.join(TEST_SPLITS)} (it has "
-            f"{', '.join(splits)})"
-        )
-    return found[0], found[1], tuple(features[label].names)
+
+    def images(*names: str) -> HubImages:
+        tables = [splits[split].cast_column(image, datasets.Image(decode=False)) for split in names]
+        places = [(number, row) for number, table in enumerate(tables) for row in range(len(table))]
+        labels = [number for split in names for number in _labels(splits[split], label)]
+        return HubImages(tables, image, torch.tensor(places), torch.tensor(labels, dtype=torch.int64), size)
+
+    train = images("train", *(split for split in UNLABELLED_SPLITS if split in splits))
+    known = train.labels[train.labels != UNLABELLED]
+    if len(known) == 0:
+        raise CrcdError(f"{PREFIX}{name}, training images: none has a label in column {label}")
+    check_labels(known, features[label].num_classes, f"{PREFIX}{name}, labelled training images")
+    for split in TEST_SPLITS:
+        if split in splits and UNLABELLED not in _labels(splits[split], label):
+            return train, images(split), tuple(features[label].names)
+    raise CrcdError(
+        f"{PREFIX}{name} has no labelled split to score on: one of {', '.join(TEST_SPLITS)} (it has "
+        f"{', '.join(splits)})"
+    )
+
+
+def _labels(rows: Any, column: str) -> list[int]:
+    """Class of each row of a split, ``UNLABELLED`` where it is not known."""
+    if str(rows.split) in UNLABELLED_SPLITS:
+        return [UNLABELLED] * len(rows)
+    return [UNLABELLED if number is None else number for number in rows.select_columns([column])[:][column]]
 
 
 def _statistics(images: Images) -> Statistics:

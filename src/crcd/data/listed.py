@@ -36,7 +36,7 @@ def listed_parts(root: Path) -> tuple[Part, Part]:
     """What the lists of training and validation images name; errors as of ``listed``, but for corrupt images."""
     train, val = (_list_file(root, part) for part in ("train", "val"))
     rows = _rows(train)
-    labels = _ordered({row["label"] for row in rows if row["label"]})
+    labels = ordered_labels({row["label"] for row in rows if row["label"]})
     names = _class_names(train, rows, labels)
     parts = _part(train, rows, labels, names), _part(val, _rows(val), labels, names)
     learned = {Path(path).resolve() for path, _ in parts[0].samples}
@@ -96,7 +96,8 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _ordered(labels: set[str]) -> list[str]:
+def ordered_labels(labels: set[str]) -> list[str]:
+    """Labels in the order of their numbers, if all are whole numbers, else of their texts."""
     whole = all(label.lstrip("-").isdecimal() for label in labels)
     return sorted(labels, key=int) if whole else sorted(labels)
 

@@ -10,6 +10,7 @@ from crcd.data import tiny_imagenet
 from crcd.data.decode import open_rgb
 from crcd.data.imagenet import ARCHIVES
 from crcd.data.listed import has_list
+from crcd.data.shards import has_shards
 from crcd.data.wordnet import are_wnids
 from crcd.errors import CrcdError
 
@@ -38,7 +39,7 @@ def recognise(folder: Path) -> tuple[str, Path]:
     if not found:
         raise CrcdError(
             f"{folder} holds no data set: neither train/CLASS/* and val/CLASS/*, nor train.csv and val.csv, nor "
-            f"{', '.join(MARKS.values())}, nor {' and '.join(ARCHIVES.values())}"
+            f"train-*.tar and val-*.tar, nor {', '.join(MARKS.values())}, nor {' and '.join(ARCHIVES.values())}"
         )
     if len(found) > 1:
         names = [name for name, _ in found]
@@ -54,6 +55,8 @@ def _images(folder: Path) -> str | None:
         return "imagenet"
     if has_list(folder):
         return "list"
+    if has_shards(folder):
+        return "shards"
     if not any((folder / part).is_dir() for part in ("train", "val")):
         return None
     if (folder / "wnids.txt").is_file() or tiny_imagenet.is_original(folder):

@@ -10,6 +10,7 @@ from crcd.data.folder import folder
 from crcd.data.hub import PREFIX, hub
 from crcd.data.imagenet import imagenet
 from crcd.data.listed import listed
+from crcd.data.shards import shards
 from crcd.data.stl10 import stl10
 from crcd.data.tiny_imagenet import tiny_imagenet
 from crcd.errors import CrcdError, unknown
@@ -24,6 +25,7 @@ RECIPES = {
     "imagenet": "imagenet/resnet34-resnet18",
     "folder": "folder",
     "list": "folder",
+    "shards": "folder",
 }
 """The recipe that each data set takes when none is named."""
 PUBLISHED = ("digits", "cifar10", "cifar100", "fashion-mnist", "stl10", "imagenet")
@@ -86,6 +88,8 @@ def load_dataset(
             return imagenet(root, image_size, skip_corrupt=skip_corrupt)
         case "list":
             return listed(root, image_size, skip_corrupt=skip_corrupt)
+        case "shards":
+            return shards(root, image_size, skip_corrupt=skip_corrupt)
         case "folder":
             return folder(root, image_size, skip_corrupt=skip_corrupt)
     return cifar(name, root, image_size, download=download)

@@ -35,8 +35,10 @@ def read_run(path: Path) -> list[Pretrained]:
     """All networks whose weights lie in the folder of a run: the teacher, then the learners in the run's order.
 
     Raises:
-        CrcdError: there are no weights, or not such as ``crcd train`` and ``crcd distill`` write.
+        CrcdError: there is no such folder, no weights in it, or not such as ``crcd train`` and ``crcd distill`` write.
     """
+    if not path.is_dir():
+        raise CrcdError(f"run {path}: there is no such folder")
     settings: dict[str, Any] = read_yaml(RunFolder(path).config) if RunFolder(path).config.is_file() else {}
     order = ["teacher", *settings.get("methods", ())]
     places = {name: place for place, name in enumerate(order)}

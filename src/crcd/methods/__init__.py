@@ -33,6 +33,7 @@ from crcd.methods.srrl import SRRL, SRRLConfig
 from crcd.methods.vid import VID, VIDConfig
 from crcd.methods.wttm import WTTM, WTTMConfig
 from crcd.relation.config import RelationConfig
+from crcd.relation.loss import usual_config
 from crcd.relation.view import View
 from crcd.train.config_file import fill
 
@@ -139,7 +140,9 @@ def method_settings(name: str, usual: Mapping[str, Any]) -> dict[str, Any]:
     return {part: fill(own, changes.get(part, {}), f"method '{name}'") for part, own in settings.items()}
 
 
-def build_method(methods: str | Mapping[str, Any], student: View, teacher: View, labels_N: Tensor) -> Method:
+def build_method(
+    methods: str | Mapping[str, Any], student: View, teacher: View, labels_N: Tensor | None = None
+) -> Method:
     """A method, or the sum of several, for two networks.
 
     The student's loss is ``method.ce_weight * CE + method(student_view, teacher_view, batch)["loss"]``. Train the
@@ -151,14 +154,23 @@ def build_method(methods: str | Mapping[str, Any], student: View, teacher: View,
             each method's settings by its name, such as ``{"crcd": RelationConfig(negatives=512), "kd": KDConfig()}``.
         student: any view of the student, which shapes are read off; with feature maps if a method ``uses_maps``.
         teacher: the teacher's view of the same batch.
-        labels_N: class of every training sample, in the order of ``Batch.index``, [N].
+        labels_N: class of every training sample, in the order of ``Batch.index``, [N]; None where samples have no
+            numbers, as in a stream: a name's crcd then has a queue, unless it says otherwise, and ``Batch.index`` may
+            be None.
 
     Raises:
-        CrcdError: the name or a setting is wrong, it is ``ce`` (the student alone), or the settings do not fit the
-            networks or the data.
+        CrcdError: the name or a setting is wrong, it is ``ce`` (the student alone), it needs labels and there are
+            none, or the settings do not fit the networks or the data.
     """
     if isinstance(methods, str):
-        methods = method_settings(methods, {})
+        usual: dict[str, Any] = {}
+        if (
+            labels_N is None
+            and "crcd" in method_parts(methods)
+            and "source" not in split_name(methods)[1].get("crcd", {})
+        ):
+            usual["crcd"] = usual_config(None)
+        methods = method_settings(methods, usual)
     config = {part: (find_method(part)[0], own) for part, own in methods.items()}
     if not config:
         raise CrcdError(f"'{PLAIN}' is cross-entropy alone and has no terms to build: name a method, such as crcd+kd")

@@ -71,7 +71,7 @@ class AB(TwoStage):
         self.connectors = nn.ModuleList(connectors)
 
     @classmethod
-    def build(cls, config: ABConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
+    def build(cls, config: ABConfig, student: View, teacher: View, labels_N: Tensor | None) -> Self:
         return cls(config, [_connector(*pair) for pair in _pairs(student, teacher)])
 
     def forward(self, student: View, teacher: View, batch: Batch) -> dict[str, Tensor]:

@@ -61,7 +61,7 @@ class AT(Method):
         self.config = config
 
     @classmethod
-    def build(cls, config: ATConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
+    def build(cls, config: ATConfig, student: View, teacher: View, labels_N: Tensor | None) -> Self:
         paired_stages(student, teacher)
         return cls(config)
 

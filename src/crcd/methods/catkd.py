@@ -77,7 +77,7 @@ class CATKD(Method):
         self.config = config
 
     @classmethod
-    def build(cls, config: CATKDConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
+    def build(cls, config: CATKDConfig, student: View, teacher: View, labels_N: Tensor | None) -> Self:
         for role, view in (("student", student), ("teacher", teacher)):
             _check(view, role)
         return cls(config)

@@ -25,7 +25,7 @@ class Combined(Method):
 
     @classmethod
     def build(
-        cls, config: Mapping[str, tuple[type[Method], Any]], student: View, teacher: View, labels_N: Tensor
+        cls, config: Mapping[str, tuple[type[Method], Any]], student: View, teacher: View, labels_N: Tensor | None
     ) -> Self:
         """Make all of them; ``config`` has each one's class and settings by its name."""
         return cls({name: kind.build(own, student, teacher, labels_N) for name, (kind, own) in config.items()})

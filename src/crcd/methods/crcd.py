@@ -30,12 +30,12 @@ class CRCD(Method):
     Source: Zhu, Tang, Chen, Yu, Liu, Yang, Rong and Wang, CVPR 2021, arXiv 2103.16367.
     """
 
-    def __init__(self, config: RelationConfig, student_dim: int, teacher_dim: int, labels_N: Tensor) -> None:
+    def __init__(self, config: RelationConfig, student_dim: int, teacher_dim: int, labels_N: Tensor | None) -> None:
         super().__init__()
         self.relation = CRCDLoss(student_dim, teacher_dim, config, labels=labels_N)
 
     @classmethod
-    def build(cls, config: RelationConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
+    def build(cls, config: RelationConfig, student: View, teacher: View, labels_N: Tensor | None) -> Self:
         return cls(config, student.feature.shape[1], teacher.feature.shape[1], labels_N)
 
     def forward(self, student: View, teacher: View, batch: Batch) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from crcd.data.batch import Batch
 from crcd.errors import CrcdError
-from crcd.methods.method import Method
+from crcd.methods.method import Method, numbered
 from crcd.relation.bank import Bank
 from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import MIN_TEMPERATURE, NCE
@@ -163,14 +163,15 @@ class CRD(Method):
         self.teacher_term = _Direction(config.temperature, len(labels_N))
 
     @classmethod
-    def build(cls, config: CRDConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
-        return cls(config, student.feature.shape[1], teacher.feature.shape[1], labels_N)
+    def build(cls, config: CRDConfig, student: View, teacher: View, labels_N: Tensor | None) -> Self:
+        return cls(config, student.feature.shape[1], teacher.feature.shape[1], numbered(labels_N, "crd"))
 
     def forward(self, student: View, teacher: View, batch: Batch) -> dict[str, Tensor]:
         s_BD, t_BD = self.student_head(student.feature), self.teacher_head(teacher.feature.detach())
         every_B = torch.ones_like(batch.target, dtype=torch.bool)
         elements = Elements(s_BD.detach(), t_BD.detach(), batch.target, batch.index, every_B)
         drawn = self.bank.draw(elements)
+        assert batch.index is not None  # or nothing could be drawn
         student_positive_BD, teacher_positive_BD = self.bank.rows(batch.index)
         student_loss, bound = self.student_term(s_BD, teacher_positive_BD, _kept(drawn.teacher))
         teacher_loss, _ = self.teacher_term(t_BD, student_positive_BD, _kept(drawn.student))

@@ -58,7 +58,7 @@ class DIST(Method):
         self.config = config
 
     @classmethod
-    def build(cls, config: DISTConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
+    def build(cls, config: DISTConfig, student: View, teacher: View, labels_N: Tensor | None) -> Self:
         return cls(config)
 
     def forward(self, student: View, teacher: View, batch: Batch) -> dict[str, Tensor]:

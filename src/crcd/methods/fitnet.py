@@ -72,7 +72,7 @@ class FitNet(Method):
         self.regressor = regressor(student_map, teacher_map)
 
     @classmethod
-    def build(cls, config: FitNetConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
+    def build(cls, config: FitNetConfig, student: View, teacher: View, labels_N: Tensor | None) -> Self:
         pairs = paired_stages(student, teacher)
         if config.stage > len(pairs):
             raise CrcdError(

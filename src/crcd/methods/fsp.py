@@ -66,7 +66,7 @@ class FSP(TwoStage):
         )
 
     @classmethod
-    def build(cls, config: FSPConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
+    def build(cls, config: FSPConfig, student: View, teacher: View, labels_N: Tensor | None) -> Self:
         pairs = _pairs(student, teacher)
         if len(pairs) < 2:
             raise CrcdError("fsp needs two maps of each network, but student and teacher have one stage in common")

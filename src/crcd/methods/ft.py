@@ -78,7 +78,7 @@ class FT(TwoStage):
         self.translator = _layers(nn.Conv2d, (student_width, student_width, factor_width, factor_width), norm=True)
 
     @classmethod
-    def build(cls, config: FTConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
+    def build(cls, config: FTConfig, student: View, teacher: View, labels_N: Tensor | None) -> Self:
         student_map, teacher_map = paired_stages(student, teacher)[-1]
         return cls(config, student_map.shape[1], teacher_map.shape[1])
 

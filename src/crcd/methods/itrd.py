@@ -88,7 +88,7 @@ class ITRD(Method):
         self.embed = nn.Linear(student_dim, teacher_dim)
 
     @classmethod
-    def build(cls, config: ITRDConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
+    def build(cls, config: ITRDConfig, student: View, teacher: View, labels_N: Tensor | None) -> Self:
         return cls(config, student.feature.shape[1], teacher.feature.shape[1])
 
     def forward(self, student: View, teacher: View, batch: Batch) -> dict[str, Tensor]:

@@ -69,7 +69,7 @@ class KD(Method):
         self.ce_weight = config.ce_weight
 
     @classmethod
-    def build(cls, config: KDConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
+    def build(cls, config: KDConfig, student: View, teacher: View, labels_N: Tensor | None) -> Self:
         return cls(config)
 
     def forward(self, student: View, teacher: View, batch: Batch) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from crcd.data.batch import Batch
 from crcd.errors import CrcdError
 from crcd.methods.kd import distillation_loss
-from crcd.methods.method import Method
+from crcd.methods.method import Method, numbered
 from crcd.methods.warm_up import WarmUp
 from crcd.relation.view import View
 
@@ -64,8 +64,8 @@ class LumiNet(Method):
         self.warm_up = WarmUp(config.warm_up_epochs, num_samples, first=1)
 
     @classmethod
-    def build(cls, config: LumiNetConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
-        return cls(config, len(labels_N))
+    def build(cls, config: LumiNetConfig, student: View, teacher: View, labels_N: Tensor | None) -> Self:
+        return cls(config, len(numbered(labels_N, "luminet")))
 
     def forward(self, student: View, teacher: View, batch: Batch) -> dict[str, Tensor]:
         h_s, h_t = perception(student.logits), perception(teacher.logits.detach())

@@ -6,6 +6,7 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from crcd.data.batch import Batch
+from crcd.errors import CrcdError
 from crcd.relation.view import View
 
 
@@ -29,16 +30,28 @@ class Method(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def build(cls, config: Any, student: View, teacher: View, labels_N: Tensor) -> Self:
+    def build(cls, config: Any, student: View, teacher: View, labels_N: Tensor | None) -> Self:
         """Make the method for two networks whose shapes are read off one view of each.
 
         Args:
             config: the method's own dataclass of settings.
             student: the student's view of any batch.
             teacher: the teacher's view of the same batch.
-            labels_N: class of every training sample, in the order of ``Batch.index``, [N].
+            labels_N: class of every training sample, in the order of ``Batch.index``, [N]; None where images have no
+                numbers.
         """
 
     @abstractmethod
     def forward(self, student: View, teacher: View, batch: Batch) -> dict[str, Tensor]:
         """Loss terms of one batch: ``"loss"`` (their weighted sum, differentiable) and each part, detached."""
+
+
+def numbered(labels_N: Tensor | None, method: str) -> Tensor:
+    """The labels, for a method that needs them.
+
+    Raises:
+        CrcdError: there are none.
+    """
+    if labels_N is None:
+        raise CrcdError(f"method '{method}' needs the class of every training sample: pass labels, or leave it out")
+    return labels_N

@@ -83,7 +83,7 @@ class NST(Method):
         self.config = config
 
     @classmethod
-    def build(cls, config: NSTConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
+    def build(cls, config: NSTConfig, student: View, teacher: View, labels_N: Tensor | None) -> Self:
         paired_stages(student, teacher)
         return cls(config)
 

@@ -17,7 +17,10 @@ def own_method(name: str) -> tuple[type[Method], type[Any]]:
     kind = from_own_code("method", name)
     if not (isinstance(kind, type) and issubclass(kind, Method)):
         raise CrcdError(f"method '{name}' is no subclass of crcd.methods.Method: derive it from that")
-    settings = get_type_hints(kind.build).get("config")
+    try:
+        settings = get_type_hints(kind.build).get("config")
+    except NameError:  # a type that is only imported for the type checker
+        settings = None
     if not (isinstance(settings, type) and is_dataclass(settings)):
         raise CrcdError(f"method '{name}': give the config of its build a type, the dataclass of its settings")
     if needy := [f.name for f in fields(settings) if f.default is f.default_factory is MISSING]:

@@ -58,7 +58,7 @@ class PKT(Method):
         self.config = config
 
     @classmethod
-    def build(cls, config: PKTConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
+    def build(cls, config: PKTConfig, student: View, teacher: View, labels_N: Tensor | None) -> Self:
         return cls(config)
 
     def forward(self, student: View, teacher: View, batch: Batch) -> dict[str, Tensor]:

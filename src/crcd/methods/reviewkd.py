@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from crcd.data.batch import Batch
 from crcd.errors import CrcdError
-from crcd.methods.method import Method
+from crcd.methods.method import Method, numbered
 from crcd.methods.stages import paired_stages
 from crcd.methods.warm_up import WarmUp
 from crcd.relation.view import View
@@ -135,9 +135,9 @@ class ReviewKD(Method):
         self.warm_up = WarmUp(config.warm_up_epochs, num_samples, first=0)
 
     @classmethod
-    def build(cls, config: ReviewKDConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
+    def build(cls, config: ReviewKDConfig, student: View, teacher: View, labels_N: Tensor | None) -> Self:
         dims = [(student_map.shape[1], teacher_map.shape[1]) for student_map, teacher_map in _levels(student, teacher)]
-        return cls(config, dims, len(labels_N))
+        return cls(config, dims, len(numbered(labels_N, "reviewkd")))
 
     def forward(self, student: View, teacher: View, batch: Batch) -> dict[str, Tensor]:
         losses, fused = [], None

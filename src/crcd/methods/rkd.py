@@ -85,7 +85,7 @@ class RKD(Method):
         self.config = config
 
     @classmethod
-    def build(cls, config: RKDConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
+    def build(cls, config: RKDConfig, student: View, teacher: View, labels_N: Tensor | None) -> Self:
         return cls(config)
 
     def forward(self, student: View, teacher: View, batch: Batch) -> dict[str, Tensor]:

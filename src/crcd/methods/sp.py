@@ -56,7 +56,7 @@ class SP(Method):
         self.config = config
 
     @classmethod
-    def build(cls, config: SPConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
+    def build(cls, config: SPConfig, student: View, teacher: View, labels_N: Tensor | None) -> Self:
         for name, view in (("student", student), ("teacher", teacher)):
             if not view.maps:
                 raise CrcdError(f"sp compares last feature maps, but the {name}'s view has none: read its last stage")

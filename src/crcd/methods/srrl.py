@@ -46,7 +46,7 @@ class SRRL(Method):
         self.connector = nn.Sequential(linear, nn.BatchNorm1d(teacher_dim), nn.ReLU())
 
     @classmethod
-    def build(cls, config: SRRLConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
+    def build(cls, config: SRRLConfig, student: View, teacher: View, labels_N: Tensor | None) -> Self:
         return cls(config, student.feature.shape[1], teacher.feature.shape[1])
 
     def forward(self, student: View, teacher: View, batch: Batch) -> dict[str, Tensor]:

@@ -91,7 +91,7 @@ class VID(Method):
         self.predictions = nn.ModuleList(Prediction(student, teacher) for student, teacher in channels)
 
     @classmethod
-    def build(cls, config: VIDConfig, student: View, teacher: View, labels_N: Tensor) -> Self:
+    def build(cls, config: VIDConfig, student: View, teacher: View, labels_N: Tensor | None) -> Self:
         return cls(config, [(s_map.shape[1], t_map.shape[1]) for s_map, t_map in paired_stages(student, teacher)])
 
     def forward(self, student: View, teacher: View, batch: Batch) -> dict[str, Tensor]:

@@ -1,5 +1,7 @@
 """Negatives from a bank with a row for every sample."""
 
+import logging
+from functools import cache
 from typing import Any
 
 import torch
@@ -12,6 +14,14 @@ from crcd.relation.negatives import Negatives
 from crcd.relation.shard import Shard
 from crcd.relation.source import Drawn, Elements, NegativeSource
 
+log = logging.getLogger(__name__)
+
+
+@cache
+def _say_fewer(count: int, available: int, kind: str) -> None:
+    """Once, however many banks there are."""
+    log.warning("%d negatives were asked for, and there are %d %s: that many are drawn", count, available, kind)
+
 
 class Bank(NegativeSource):
     """Elements of all N samples: row <- l2norm(momentum * row + (1 - momentum) * new); a first visit replaces.
@@ -22,7 +32,7 @@ class Bank(NegativeSource):
     Args:
         labels_N: class of every sample, below 0 where it is not known.
         dim: D.
-        count: K.
+        count: K; where every sample has fewer others that it may use, as many as it has.
         exact: True leaves out the sample's own class, False only the sample itself; of a mixed image, both of its own.
             An unknown class is nobody's own: such samples are negatives of all but themselves, and have all others.
         shared: True draws K rows for the whole batch and masks what a sample must not use (3 to 6 times cheaper);
@@ -35,7 +45,7 @@ class Bank(NegativeSource):
             and the copies stay alike, since all draw alike and remember the whole batch.
 
     Raises:
-        CrcdError: more negatives than there are rows to draw, or ``half`` or ``sharded`` without ``shared``.
+        CrcdError: no sample has a negative, or ``half`` or ``sharded`` without ``shared``.
     """
 
     labels_N: Tensor
@@ -69,18 +79,16 @@ class Bank(NegativeSource):
             drawn_M = drawn_M[labels_N >= 0]
         size_C = torch.bincount(labels_N[labels_N >= 0])
         available = len(drawn_M) - (max([1, *size_C.tolist()]) if exact else 1)
-        if not 1 <= count <= available:
-            raise CrcdError(
-                f"{count} negatives were asked for, but there are only {available} "
-                f"{'samples of other classes' if exact else 'other samples'} to draw from: "
-                f"set negatives (--crcd.negatives, --crd.negatives) to {available} or less"
-            )
+        if available < 1:
+            raise CrcdError("a bank needs samples of two classes or more: none has a negative")
+        if count > available:
+            _say_fewer(count, available, "samples of other classes" if exact else "other samples")
         if (half or sharded) and not shared:
             raise CrcdError(
                 "negatives of each sample's own are drawn from a bank that is whole and in float32: set shared, or "
                 "bank_precision to float32 and bank_rows to replicated"
             )
-        self.count, self.exact, self.shared, self.momentum = count, exact, shared, momentum
+        self.count, self.exact, self.shared, self.momentum = min(count, available), exact, shared, momentum
         self.shard = Shard(n) if sharded and distributed.size() > 1 else None
         for side in ("student", "teacher"):
             rows_ND = F.normalize(torch.randn(n, dim), dim=1)

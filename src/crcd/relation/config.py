@@ -40,6 +40,9 @@ class RelationConfig:
     """Number A of anchors; None takes every sample of the batch."""
     anchor_source: Literal["current", "bank"] = "current"
     """Anchors are the batch's current teacher elements, or rows of the bank."""
+    anchor_scope: Literal["gathered", "local"] = "gathered"
+    """Of several processes each relates the samples of the whole batch, or those of its own share alone: less to
+    compute, and numbers that depend on how many processes there are."""
     positive_source: Literal["current", "bank"] = "current"
     """The positive key is the sample's current teacher element, or its row of the bank."""
     feature_weight: float = 1.0

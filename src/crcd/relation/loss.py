@@ -1,5 +1,6 @@
 """CRCDLoss: the relation contrast of two complementary elements, with its heads and banks, for any training loop."""
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -7,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from crcd import distributed
 from crcd.errors import CrcdError
 from crcd.relation.bank import Bank
 from crcd.relation.config import RelationConfig
@@ -17,8 +19,10 @@ from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import NCE, InfoNCE, Objective
 from crcd.relation.queue import Queue
 from crcd.relation.relations import DifferenceNetwork, Embedding, MLPNetwork
-from crcd.relation.source import Elements, InBatch, NegativeSource
+from crcd.relation.source import Drawn, Elements, InBatch, NegativeSource
 from crcd.relation.view import View
+
+log = logging.getLogger(__name__)
 
 
 class CRCDTerms(NamedTuple):
@@ -62,7 +66,7 @@ class _Direction(nn.Module):
         count: Tensor,
     ) -> Contrast:
         def contrast(objective: Objective) -> Contrast:
-            return relation_contrast(
+            found = relation_contrast(
                 self.network(),
                 query,
                 positive,
@@ -74,6 +78,7 @@ class _Direction(nn.Module):
                 count_BA=count,
                 kernel=self.config.kernel,
             )
+            return found if self.config.anchor_scope == "gathered" else Contrast(*distributed.mean(torch.stack(found)))
 
         if self.config.objective == "infonce":
             return contrast(InfoNCE(self.config.temperature))
@@ -141,16 +146,17 @@ class _Element(nn.Module):
                 weight_B = weight_B * ~mixture.is_mixed
         drawn = self.source.draw(batch)
         sample_B = torch.arange(len(target_B), device=target_B.device) if index_B is None else index_B
+        own = slice(None) if self.config.anchor_scope == "gathered" else distributed.own_rows(len(target_B))
+        s_BD, t_BD, weight_B, sample_B = s_BD[own], t_BD[own], weight_B[own], sample_B[own]
+        drawn = Drawn(drawn.student.of(own), drawn.teacher.of(own))
 
+        student_positive, teacher_positive = s_BD.detach(), t_BD.detach()
         anchor_weight_A = weight_B[: self.config.anchors]
         anchor_sample_A = sample_B[: self.config.anchors]
-        student_anchor, teacher_anchor = (
-            batch.student_BD[: self.config.anchors],
-            batch.teacher_BD[: self.config.anchors],
-        )
-        student_positive, teacher_positive = batch.student_BD, batch.teacher_BD
+        student_anchor = student_positive[: self.config.anchors]
+        teacher_anchor = teacher_positive[: self.config.anchors]
         if isinstance(self.source, Bank) and self.config.anchor_source == "bank":
-            anchor_sample_A = self.source.draw_rows(self.config.anchors or len(target_B))
+            anchor_sample_A = self.source.draw_rows(self.config.anchors or len(s_BD))
             anchor_weight_A = torch.ones_like(anchor_sample_A, dtype=weight_B.dtype)
             student_anchor, teacher_anchor = self.source.rows(anchor_sample_A)
         if isinstance(self.source, Bank) and self.config.positive_source == "bank":
@@ -169,7 +175,10 @@ class _Element(nn.Module):
 def _build_source(config: RelationConfig, labels_N: Tensor | None, *, unlabelled: bool) -> NegativeSource:
     exact = config.exclude == "exact"
     if labels_N is None and (config.source == "bank" or config.objective == "nce"):
-        raise CrcdError("a bank and the nce objective need labels, the class of every training sample: pass labels")
+        raise CrcdError(
+            "a bank and the nce objective need labels, the class of every training sample: pass labels, "
+            "or set source to queue and objective to infonce, which need none"
+        )
     if config.source == "batch":
         return InBatch(exact=exact)
     if config.source == "queue":
@@ -186,6 +195,19 @@ def _build_source(config: RelationConfig, labels_N: Tensor | None, *, unlabelled
         half=config.bank_precision == "float16",
         sharded=config.bank_rows == "sharded",
     )
+
+
+def usual_config(labels: Tensor | None) -> RelationConfig:
+    """The usual settings; without labels, which a bank needs, negatives come from a queue, and that is said."""
+    if labels is not None:
+        return RelationConfig()
+    config = RelationConfig(source="queue")
+    log.warning(
+        "crcd has no labels of the training samples, so its negatives come from a queue of the latest %d elements, not "
+        "from a bank of all samples",
+        config.negatives,
+    )
+    return config
 
 
 class CRCDLoss(nn.Module):
@@ -206,9 +228,9 @@ class CRCDLoss(nn.Module):
     Args:
         student_dim: D_s, width of the student's penultimate feature.
         teacher_dim: D_t, width of the teacher's.
-        config: settings.
+        config: settings; None for the usual ones, with a queue in place of the bank where there are no labels.
         labels: class of every training sample, in the order of the ``index`` of ``forward``, [N], below 0 where it is
-            not known; needed by a bank.
+            not known; None where samples have no numbers, as in a stream. Needed by a bank.
 
     Raises:
         CrcdError: the settings do not fit the data, e.g. more negatives than there are samples.
@@ -223,7 +245,7 @@ class CRCDLoss(nn.Module):
         labels: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.config = config or RelationConfig()
+        self.config = config or usual_config(labels)
         self.feature: _Element | None = None
         self.gradient: _Element | None = None
         if self.config.feature_weight > 0:

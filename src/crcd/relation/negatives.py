@@ -1,6 +1,6 @@
 """The negatives of one step, as a kernel receives them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,6 +29,12 @@ class Negatives:
     def __len__(self) -> int:
         """K."""
         return self.rows.shape[0] if self.index_BK is None else self.index_BK.shape[1]
+
+    def of(self, samples: slice) -> "Negatives":
+        """Those of some samples of the batch."""
+        index_bK = None if self.index_BK is None else self.index_BK[samples]
+        excluded_bK = None if self.excluded_BK is None else self.excluded_BK[samples]
+        return replace(self, index_BK=index_bK, excluded_BK=excluded_bK)
 
     def is_anchor(self, anchor_sample_A: Tensor | None, batch: slice) -> Tensor | None:
         """True where negative k of a sample is the anchor j, [b, A, K] for the samples of a slice of the batch.

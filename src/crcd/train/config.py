@@ -71,6 +71,9 @@ class TeachingOptions:
     """Its weights (.safetensors, .pt); None trains it first, in the folder teacher/ of the run."""
     teacher_pretrained: bool = False
     """Take its library's own weights, downloaded where they are not kept; their classes must hold the data's."""
+    teacher_finetune: bool = False
+    """Where the teacher is trained first, begin with its library's own weights, without the head where it is for other
+    classes; --layer-decay is its, too."""
     teacher_images: Literal["own", "data"] = "own"
     """Size and normalisation of its images: its own, as its weights or library name them, or those of the data."""
     teacher_classifier: str | None = None
@@ -180,7 +183,7 @@ class DistillConfig(TeachingOptions, TrainOptions):
             )
         if self.mixed:
             self._check_mixed()
-        advice = "without crop, flip and policy an image has one view: give 1, or set --crop, --flip or --policy"
+        advice = "without augmentation an image has one view: give 1, or set --crop, --flip, --policy or --erasing"
         require(self.teacher_views in (None, 1) or self.augmented, "teacher-views", self.teacher_views, advice)
 
     def _check_mixed(self) -> None:
@@ -200,14 +203,15 @@ class DistillConfig(TeachingOptions, TrainOptions):
         return method_settings(learner, vars(self))
 
     def for_teacher(self, out: Path | None) -> TrainConfig:
-        """Settings of training this run's teacher from scratch, as a run of its own in the folder ``out``."""
+        """Settings of training this run's teacher, as a run of its own in the folder ``out``."""
         shared = {f.name: getattr(self, f.name) for f in fields(TrainOptions)}
         own = {
             "epochs": self.teacher_epochs or self.epochs,
             "lr": self.teacher_lr or self.lr,
             "seed": self.seed if self.teacher_seed is None else self.teacher_seed,
+            "pretrained": self.teacher_finetune,
             "freeze": (),
-            "layer_decay": None,
+            "layer_decay": self.layer_decay if self.teacher_finetune else None,
             "out": out,
             "resume": None,
         }

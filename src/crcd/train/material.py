@@ -11,6 +11,7 @@ from crcd.data import (
     CropFlip,
     DataSet,
     EncodedImages,
+    Erasing,
     Images,
     Loader,
     Mix,
@@ -82,8 +83,9 @@ class Material:
         if of_file or self.options.policy != "none":
             crop_scale = self.options.crop_scale if of_file else None
             picture = PictureAugment(crop_scale, self.options.policy, *self.options.rand_augment)
+        erasing = Erasing(self.options.erasing, images.shape[1]) if self.options.erasing > 0 else None
         mix = Mix(self.options.mixup, self.options.cutmix, self.options.mix_prob) if self.options.mixed else None
-        return self._loader(images, train=True, augment=augment, picture=picture, mix=mix, pool=pool)
+        return self._loader(images, train=True, augment=augment, picture=picture, erasing=erasing, mix=mix, pool=pool)
 
     def class_weights(self, images: Images) -> Tensor | None:
         """Weight of each class in cross-entropy, where the settings ask for that."""
@@ -104,6 +106,7 @@ class Material:
         train: bool,
         augment: CropFlip | ResizedCropFlip | None = None,
         picture: PictureAugment | None = None,
+        erasing: Erasing | None = None,
         mix: Mix | None = None,
         pool: int | None = None,
     ) -> Loader:
@@ -112,6 +115,7 @@ class Material:
             self.options.batch_size,
             augment=augment,
             picture=picture,
+            erasing=erasing,
             mix=mix,
             mean=self.data.mean,
             std=self.data.std,

@@ -41,6 +41,10 @@ class DataOptions:
     before crops of images kept in memory and padded crops, after random-resized crops of pictures in their files."""
     rand_augment: tuple[int, int] = (2, 9)
     """Operations that randaugment does to an image, and their magnitude, 0 to 30."""
+    erasing: float = 0.0
+    """Probability that a box of a training image, 2 to 33 % of it, is blanked out with the data's mean colour (random
+    erasing; usual: 0.25), after all else but mixup and cutmix. Student and teacher see the same; with --teacher-views
+    each fixed augmentation has its box. 0 for none."""
     mixup: float = 0.0
     """Alpha of mixup (usual: 0.2): a mixed image is lambda of its own and 1 - lambda of another image of the batch for
     lambda from Beta(alpha, alpha), and its label, also that of its feature gradient, is so mixed. Student and teacher
@@ -64,6 +68,7 @@ class DataOptions:
         require(scale, "crop-scale", self.crop_scale, "give two shares up to 1, the least (above 0) first")
         rand = len(self.rand_augment) == 2 and self.rand_augment[0] >= 1 and 0 <= self.rand_augment[1] <= 30
         require(rand, "rand-augment", self.rand_augment, "give 1 operation or more, and a magnitude from 0 to 30")
+        require(0 <= self.erasing <= 1, "erasing", self.erasing, "give a probability from 0 to 1")
         for flag, alpha in (("mixup", self.mixup), ("cutmix", self.cutmix)):
             require(alpha >= 0, flag, alpha, "give 0 or more")
         require(0 < self.mix_prob <= 1, "mix-prob", self.mix_prob, "give a probability above 0, up to 1")
@@ -71,9 +76,9 @@ class DataOptions:
 
     @property
     def augmented(self) -> bool:
-        """Whether each training image by itself is cropped, mirrored or distorted."""
+        """Whether each training image by itself is cropped, mirrored, distorted or erased in part."""
         cropped = self.crop == "random-resized" or self.crop_padding > 0
-        return cropped or self.flip or self.policy != "none"
+        return cropped or self.flip or self.policy != "none" or self.erasing > 0
 
     @property
     def mixed(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 import crcd
+from crcd import distributed
 from crcd.data import known_labels
 from crcd.models import ImageFormat, count_multiply_adds, count_parameters
 from crcd.train.config import TrainOptions
@@ -43,6 +44,7 @@ def describe_run(config: TrainOptions, material: Material) -> dict[str, Any]:
         "seed": config.seed,
         "commit": commit(),
         "device": describe(material.device),
+        **({"processes": distributed.size()} if distributed.size() > 1 else {}),
     }
 
 

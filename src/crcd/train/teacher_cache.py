@@ -160,6 +160,7 @@ class CachedTeacher:
     def __call__(self, batch: Batch) -> View:
         """View of a batch of the loader whose pool filled the cache."""
         assert batch.pool_view is not None
+        assert batch.index is not None
         logits, feature = (_gather(views, batch.pool_view, batch.index) for views in (self.logits, self.feature))
         return View(logits.float(), feature.float(), self.classifier)
 
