@@ -1,20 +1,18 @@
 """The loop on the page about several processes runs as it stands, and comes to the same in any number of them."""
 
-import re
-from pathlib import Path
-
 import pytest
 import torch
 from torch import nn
 
 from crcd import distributed
+from pages import ROOT, python_blocks
 from together import together
 
-PAGE = Path(__file__).parents[1] / "docs" / "distributed.md"
+PAGE = ROOT / "docs" / "distributed.md"
 
 
 def trained():
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    (block,) = python_blocks(PAGE)
     names = {}
     exec(compile(block, PAGE.name, "exec"), names)
     torch.manual_seed(0)

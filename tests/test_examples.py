@@ -16,6 +16,7 @@ from crcd.methods.ab import ABConfig
 from crcd.methods.fsp import FSPConfig
 from crcd.methods.ft import FTConfig
 from crcd.models import create_model
+from pages import python_blocks
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 EXACT = "donot_use_mm_for_euclid_dist"
@@ -129,7 +130,7 @@ def test_timm_collates_the_numbers_and_a_checkpoint_holds_heads_and_banks(digits
 
 @pytest.mark.parametrize("config", [FSPConfig, FTConfig, ABConfig])
 def test_the_first_stages_of_the_readme(config, digits):
-    (block,) = re.findall(r"```python\n(.*?)```", (EXAMPLES / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    (block,) = python_blocks(EXAMPLES / "README.md")
     names = {}
     exec(compile(block, "examples/README.md", "exec"), names)
     torch.manual_seed(0)

@@ -4,7 +4,6 @@ import importlib.util
 import itertools
 import re
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +15,10 @@ from torch.nn import functional as F
 from crcd import CRCDLoss
 from crcd.cli import main
 from crcd.compare.ledger import Entry
+from pages import ROOT, python_blocks
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+BLOCKS = python_blocks(ROOT / "README.md")
 
 
 def run_block(number: int) -> dict[str, Any]:

@@ -5,14 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from crcd.data import Batch
-    from crcd.methods import build_method
+    from crcd.methods import Method, build_method
     from crcd.models import Viewer, stage_names
     from crcd.relation import CRCDLoss, RelationConfig, View
 
 __version__ = "0.1.0"
-__all__ = ["Batch", "CRCDLoss", "RelationConfig", "View", "Viewer", "build_method", "stage_names"]
+__all__ = ["Batch", "CRCDLoss", "Method", "RelationConfig", "View", "Viewer", "build_method", "stage_names"]
 
-_HOMES = {"Batch": "data", "Viewer": "models", "build_method": "methods", "stage_names": "models"}
+_HOMES = {
+    "Batch": "data",
+    "Method": "methods",
+    "Viewer": "models",
+    "build_method": "methods",
+    "stage_names": "models",
+}
 """Packages of the public names; the others are of ``relation``."""
 
 

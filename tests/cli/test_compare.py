@@ -61,11 +61,11 @@ def test_a_queue_is_several_comparisons(crcd, tmp_path):
 
 
 def test_failures_are_told_and_the_rest_is_drawn(crcd, tmp_path):
-    methods = ("--methods", "ce", "crd", "--crd.negatives", "5000")
+    methods = ("--methods", "ce", "crd", "--crd.no-shared", "--crd.bank-precision", "float16")
     answer = crcd("compare", "digits", *QUICK, *methods, "--seeds", "1", "--out", tmp_path / "out")
     assert answer.status == 2
     assert "ce (resnet8)" in answer.out
-    assert "1 of 2 cells failed (crd@crd.negatives=5000" in answer.err
+    assert "1 of 2 cells failed (crd@crd.shared=False,crd.bank_precision=float16" in answer.err
 
 
 def test_time_budget_ends_well(crcd, tmp_path):

@@ -44,7 +44,7 @@ def complaint(crcd):
         (["distill", "--teacher-epochs", "3", "--warmup-epochs", "4"], "--teacher-epochs is 3: give more than the 4"),
         (["distill", "--teacher-cache", "answers"], "--teacher-cache is answers: give --teacher-views too"),
         (["distill", "--kd.weight", "nan"], "kd.weight is nan"),
-        (["distill", "--crcd.negatives", "5000"], "set negatives (--crcd.negatives, --crd.negatives) to 2"),
+        (["distill", "--crcd.negatives", "0"], "crcd.negatives is 0: give 1 or more"),
         (["distill", "--time-budget", "soon"], "--time-budget is soon"),
         (["distill", "--device", "gpu"], "--device is gpu: give auto, cpu, cuda or cuda:N"),
         (["distill", "--data", "cifar100"], "data set cifar100 needs --data-dir"),

@@ -1,4 +1,5 @@
 import logging
+import sys
 from dataclasses import replace
 
 import pytest
@@ -33,6 +34,22 @@ def test_a_setting_that_came_later_changes_no_cell_and_one_that_went_is_no_cell(
     before = {name: value for name, value in own.settings.items() if name != "nesterov"}
     assert replace(own, settings=before).cell == own.cell
     assert replace(own, settings={**own.settings, "gone": 1}).cell is None
+
+
+def test_a_method_of_ones_own_is_a_cell_once_the_user_has_named_its_code(entry, tmp_path, monkeypatch):
+    (tmp_path / "named_in_a_ledger.py").write_text(
+        "from crcd.methods.kd import KD, KDConfig\nclass Own(KD):\n    @classmethod\n"
+        "    def build(cls, config: KDConfig, student, teacher, labels_N):\n        return cls(config)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = "named_in_a_ledger:Own"
+    line = entry("kd", 0, 90.0)
+    own = replace(line, method=name, settings={**line.settings, name: line.settings["kd"]})
+    assert own.cell is None
+    assert "named_in_a_ledger" not in sys.modules
+    config = DistillConfig(methods=(name,))
+    assert own.cell == Cell.of(config, name, None) != line.cell
+    assert replace(own, settings={**line.settings, name: {"weight": 7.0}}).cell is None
 
 
 def test_a_line_cut_off_is_left_out_and_written_past(tmp_path, entry, line, caplog):

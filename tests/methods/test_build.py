@@ -91,7 +91,7 @@ def test_settings_do_what_the_name_does():
         ("crcd+kdd", "did you mean"),
         ("kd@kd.heat=4", "unknown setting 'heat'"),
         ("kd@kd.weight=much", "setting 'weight' is 'much'"),
-        ("crcd", "set negatives"),
+        ("crcd@crcd.negatives=0", "crcd.negatives is 0"),
     ],
 )
 def test_what_cannot_be_built_is_said(methods, said):

@@ -17,7 +17,8 @@ def run(words: Sequence[str]) -> None:
         print(
             f"usage: crcd list [{'|'.join(KINDS)}]\n\nWithout a word: all of them. Any network of timm, "
             "torchvision or transformers is timm/NAME, torchvision/NAME or hf/NAME, one of your own code's is "
-            "PACKAGE.MODULE:FACTORY; any image data set of the Hugging Face hub hf/NAME."
+            "PACKAGE.MODULE:FACTORY, a method of it PACKAGE.MODULE:CLASS; any image data set of the Hugging Face hub "
+            "hf/NAME."
         )
     elif not words:
         print("\n".join(f"{kind}: {' '.join(names())}" for kind, names in KINDS.items()))

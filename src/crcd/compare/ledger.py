@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any, Self
 
 from crcd.compare.cell import Cell
 from crcd.errors import CrcdError
+from crcd.methods.names import split_name
 from crcd.train.config import DistillConfig
-from crcd.train.config_file import fill
+from crcd.train.config_file import fill, to_plain
 
 log = logging.getLogger(__name__)
 
@@ -63,10 +65,21 @@ class Entry:
 
     @property
     def cell(self) -> Cell | None:
-        """What it measured, told by the settings of today; None if they have no place for one of its settings."""
+        """What it measured, told by the settings of today; None if they have no place for one of its settings.
+
+        Of a method of the user's own code it is None unless the user, too, has named that code: none is imported on a
+        file's word.
+        """
         given = self.teacher["weights"] if self.teacher.get("given") else None
         try:
-            config = fill(DistillConfig(), {**self.settings, "methods": [self.method], "seed": self.seed}, "ledger")
+            own = [part for part in split_name(self.method)[0] if ":" in part]
+            if any(part.partition(":")[0] not in sys.modules for part in own):
+                return None
+            settings = {name: value for name, value in self.settings.items() if name not in own}
+            config = fill(DistillConfig(), {**settings, "methods": [self.method], "seed": self.seed}, "ledger")
+            today = config.method_settings(self.method)
+            if any(self.settings.get(part) != to_plain(today[part]) for part in own):
+                return None
             return Cell.of(config, self.method, given, self.run.get("images"))
         except CrcdError:
             return None

@@ -273,6 +273,7 @@ def _entries(
         }
         mine = config.method_settings(name)
         settings = {k: v for k, v in settings.items() if not isinstance(v, dict) or k in mine}
+        settings |= {part: to_plain(own) for part, own in mine.items() if ":" in part}  # they have no field in config
         entries.append(
             Entry(
                 recipe=setup.recipe,

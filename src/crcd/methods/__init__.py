@@ -21,9 +21,10 @@ from crcd.methods.ft import FT, FTConfig
 from crcd.methods.itrd import ITRD, ITRDConfig
 from crcd.methods.kd import KD, KDConfig
 from crcd.methods.luminet import LumiNet, LumiNetConfig
-from crcd.methods.method import Method
+from crcd.methods.method import Method as Method
 from crcd.methods.names import split_name
 from crcd.methods.nst import NST, NSTConfig
+from crcd.methods.own import own_method
 from crcd.methods.pkt import PKT, PKTConfig
 from crcd.methods.reviewkd import ReviewKD, ReviewKDConfig
 from crcd.methods.rkd import RKD, RKDConfig
@@ -63,6 +64,7 @@ METHODS: dict[str, tuple[type[Method], type[Any]]] = {
 """Each method's class and the class of its settings; ``ce`` is the student alone and has neither."""
 
 PLAIN = "ce"
+"""Cross-entropy with the labels alone: the student without a teacher. It is what every gain is measured from."""
 
 
 def method_names() -> list[str]:
@@ -70,11 +72,28 @@ def method_names() -> list[str]:
     return [PLAIN, *METHODS]
 
 
+def find_method(name: str) -> tuple[type[Method], type[Any]]:
+    """A method's class and the class of its settings.
+
+    Args:
+        name: one of ``METHODS``, or ``package.module:Class`` of the user's own code, which is imported.
+
+    Raises:
+        CrcdError: there is no such method.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    if ":" in name:
+        return own_method(name)
+    raise unknown("method", name, method_names())
+
+
 def method_parts(name: str) -> list[str]:
     """The methods that a learner's name stands for: two for ``crcd+dkd``, none for ``ce`` (no teacher).
 
     Raises:
-        CrcdError: no method has one of the names, one stands twice, or what follows @ is wrong (``split_name``).
+        CrcdError: no method has one of the names (``find_method``), one stands twice, or what follows @ is wrong
+            (``split_name``).
     """
     parts, changes = split_name(name)
     if parts == [PLAIN] and not changes:
@@ -82,11 +101,10 @@ def method_parts(name: str) -> list[str]:
     for part in parts:
         if part == PLAIN:
             raise CrcdError(f"method '{name}': cross-entropy is part of every method and has no settings: leave it out")
-        if part not in METHODS:
-            if "," in part:
-                spaced = name.replace(",", " ")
-                raise CrcdError(f"unknown method '{name}': separate methods by spaces, --methods {spaced}")
-            raise unknown("method", part, method_names())
+        if "," in part:
+            spaced = name.replace(",", " ")
+            raise CrcdError(f"unknown method '{name}': separate methods by spaces, --methods {spaced}")
+        find_method(part)
     if len(set(parts)) < len(parts):
         raise CrcdError(f"method '{name}' names one method twice: name each once")
     return parts
@@ -94,17 +112,17 @@ def method_parts(name: str) -> list[str]:
 
 def uses_maps(name: str) -> bool:
     """Whether a learner of this name needs feature maps of student and teacher."""
-    return any(METHODS[part][0].uses_maps for part in method_parts(name))
+    return any(find_method(part)[0].uses_maps for part in method_parts(name))
 
 
 def uses_preactivations(name: str) -> bool:
     """Whether a learner of this name needs feature maps before their activation."""
-    return any(METHODS[part][0].uses_preactivations for part in method_parts(name))
+    return any(find_method(part)[0].uses_preactivations for part in method_parts(name))
 
 
 def needs_one_class(name: str) -> bool:
     """Whether a learner of this name needs the one class of each image."""
-    return any(METHODS[part][0].one_class for part in method_parts(name))
+    return any(find_method(part)[0].one_class for part in method_parts(name))
 
 
 def method_settings(name: str, usual: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,13 +130,14 @@ def method_settings(name: str, usual: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         name: as ``build_method`` takes it.
-        usual: settings by method, at least of those in the name.
+        usual: settings by method; of one that it lacks, they are the defaults.
 
     Raises:
         CrcdError: the name is wrong, or a change is of no setting or no value for it.
     """
     _, changes = split_name(name)
-    return {part: fill(usual[part], changes.get(part, {}), f"method '{name}'") for part in method_parts(name)}
+    settings = {part: usual[part] if part in usual else find_method(part)[1]() for part in method_parts(name)}
+    return {part: fill(own, changes.get(part, {}), f"method '{name}'") for part, own in settings.items()}
 
 
 def build_method(
@@ -131,8 +150,8 @@ def build_method(
 
     Args:
         methods: a name such as ``crcd+kd`` for default settings, but for what it changes after @
-            (``crcd+kd@crcd.negatives=512,kd.weight=1``); or each method's settings by its name, such as
-            ``{"crcd": RelationConfig(negatives=512), "kd": KDConfig()}``.
+            (``crcd+kd@crcd.negatives=512,kd.weight=1``), in which ``package.module:Class`` is a method of your own; or
+            each method's settings by its name, such as ``{"crcd": RelationConfig(negatives=512), "kd": KDConfig()}``.
         student: any view of the student, which shapes are read off; with feature maps if a method ``uses_maps``.
         teacher: the teacher's view of the same batch.
         labels_N: class of every training sample, in the order of ``Batch.index``, [N]; None where samples have no
@@ -144,7 +163,7 @@ def build_method(
             none, or the settings do not fit the networks or the data.
     """
     if isinstance(methods, str):
-        usual = {part: settings() for part, (_, settings) in METHODS.items()}
+        usual: dict[str, Any] = {}
         if (
             labels_N is None
             and "crcd" in method_parts(methods)
@@ -152,7 +171,7 @@ def build_method(
         ):
             usual["crcd"] = usual_config(None)
         methods = method_settings(methods, usual)
-    config = {part: (METHODS[part][0], own) for part, own in methods.items()}
+    config = {part: (find_method(part)[0], own) for part, own in methods.items()}
     if not config:
         raise CrcdError(f"'{PLAIN}' is cross-entropy alone and has no terms to build: name a method, such as crcd+kd")
     if len(config) > 1:

@@ -45,12 +45,16 @@ class ABConfig(TwoStageConfig):
 
 
 class AB(TwoStage):
-    """First stage: 3/1000 sum_i 2^(i - n) ``ab_loss`` of stages i = 1 to n; then cross-entropy alone.
+    r"""First stage: neurons shall be active where the teacher's are; then cross-entropy alone.
 
-    Neurons shall be active where the teacher's are: of stage i it compares maps before their activation, t_i,
-    [B, C_t, H_t, W_t], and s_i = r_i(map of the student). r_i is a convolution and a batch normalisation, trained in
-    this stage (those of FitNet's ``regressor``), and nothing where both maps have one shape; where it does not lead to
-    the teacher's height and width, pooling does. Stages are paired from the last one back (``paired_stages``).
+    .. math:: \frac{3}{1000} \sum_{i=1}^{n} 2^{\,i-n} \, L(s_i, t_i)
+
+    .. math:: L(s, t) = \frac{1}{B} \sum_{t > 0} \max(0, m - s)^2 + \frac{1}{B} \sum_{t \le 0} \max(0, m + s)^2
+
+    Of stage i it compares maps before their activation, t_i, [B, C_t, H_t, W_t], and s_i = r_i(map of the student). r_i
+    is a convolution and a batch normalisation, trained in this stage (those of FitNet's ``regressor``), and nothing
+    where both maps have one shape; where it does not lead to the teacher's height and width, pooling does. Stages are
+    paired from the last one back (``paired_stages``).
 
     Source: Heo, Lee, Yun and Choi, AAAI 2019, arXiv 1811.03233, with the scale of the authors' code, and the connectors
     and epochs of the CRD authors' benchmark, whose maps before activation these are too (``View.preactivations``).

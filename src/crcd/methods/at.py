@@ -42,7 +42,9 @@ class ATConfig:
 
 
 class AT(Method):
-    """weight * sum over pairs of stages of mean((q_s - q_t)^2): the student looks where the teacher does.
+    r"""The student looks where the teacher does.
+
+    .. math:: \mathit{weight} \sum_{\text{stages}} \frac{1}{B H W} \lVert q_s - q_t \rVert^2
 
     q, [B, H W], is a stage's map, [B, C, H, W], squared, averaged over its channels and divided by each sample's
     l2-norm. Of the maps of a pair that differ in size the larger one is first pooled to the smaller one's size.

@@ -57,7 +57,9 @@ class CATKDConfig:
 
 
 class CATKD(Method):
-    """weight * mean((A_s - A_t)^2) of class activation maps A, [B, C, side, side]: which places speak for which class.
+    r"""Which places of an image speak for which class: class activation maps A, [B, C, side, side].
+
+    .. math:: \mathit{weight} \; \frac{1}{B C \, \mathit{side}^2} \lVert A_s - A_t \rVert^2
 
     A_bc at a place is the weight row of class c times the last feature map there, so that the mean of A_bc over the
     places, plus the bias, is the logit; it is pooled to side x side and, with ``normalise``, divided by its l2-norm.

@@ -55,7 +55,13 @@ class CCConfig:
 
 
 class CC(Method):
-    """weight * |psi(f_t) - psi(f_s)|^2 / B^2, psi the [B, B] kernel ``correlation`` of a batch's penultimate features.
+    r"""The kernels between a batch's penultimate features f, [B, D], are alike.
+
+    .. math:: \mathit{weight} \; \frac{1}{B^2} \lVert \psi(f_t) - \psi(f_s) \rVert_F^2
+
+    .. math:: \psi_{ij} = e^{-2\gamma} \sum_{p=0}^{P} \frac{(2\gamma)^p}{p!} \langle f_i, f_j \rangle^p
+
+    f_i in psi, [B, B], have length 1, and P is ``order``: it is the Taylor polynomial of a Gaussian kernel.
 
     Source: Peng, Jin, Liu, Zhou, Wu, Liu, Li, Zhang, ICCV 2019, arXiv 1904.01802. Departures: batches are the
     loader's, not the paper's class-balanced ones, and logit distillation is not part of the total. The CRD authors'

@@ -19,7 +19,7 @@ class Combined(Method):
 
     def __init__(self, methods: Mapping[str, Method]) -> None:
         super().__init__()
-        self.methods = nn.ModuleDict(methods)
+        self.methods = nn.ModuleDict({name.replace(".", ":"): method for name, method in methods.items()})
         self.ce_weight = max(method.ce_weight for method in methods.values())
         self.beside_ce = any(method.beside_ce for method in methods.values())
 

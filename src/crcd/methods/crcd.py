@@ -12,9 +12,22 @@ from crcd.relation.view import View
 
 
 class CRCD(Method):
-    """beta_f * L_feature + beta_g * L_gradient (Zhu et al., CVPR 2021, arXiv 2103.16367).
+    r"""Relations between samples are the student's as they are the teacher's, in features and in feature gradients.
 
-    The authors' total has logit distillation beside it: ``crcd+kd``.
+    .. math:: \beta_f \, L_{\text{feature}} + \beta_g \, L_{\text{gradient}}
+
+    Each L is the relation contrast of an element x, the penultimate feature f or its gradient, both embedded to unit
+    length, [B, D]: with anchors a_j of the teacher and the relation r(a, x) = (x - a) / |x - a|,
+
+    .. math::
+       L = -\frac{1}{B A} \sum_{i,j} \log
+       \frac{\exp(\cos(r(a_j, s_i), r(a_j, t_i)) / \tau)}
+       {\sum_{k=0}^{K} \exp(\cos(r(a_j, s_i), r(a_j, t_k)) / \tau)}
+
+    where k = 0 is sample i itself and 1 to K are negatives; beside it stands the mirrored term, which trains the
+    teacher's embedding head. The authors' total has logit distillation beside it: ``crcd+kd``.
+
+    Source: Zhu, Tang, Chen, Yu, Liu, Yang, Rong and Wang, CVPR 2021, arXiv 2103.16367.
     """
 
     def __init__(self, config: RelationConfig, student_dim: int, teacher_dim: int, labels_N: Tensor | None) -> None:

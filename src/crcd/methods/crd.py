@@ -122,7 +122,15 @@ class _Direction(nn.Module):
 
 
 class CRD(Method):
-    """weight * (L(s, teacher's bank) + L(t, student's bank)), L the batch mean of ``crd_loss``.
+    r"""A sample's features in both networks belong together, those of two samples do not.
+
+    .. math:: \mathit{weight} \; \big( L(s, M_t) + L(t, M_s) \big)
+
+    .. math::
+       L(s, M) = -\frac{1}{B} \sum_i
+       \Big( \log \frac{P_{i0}}{P_{i0} + q} + \sum_{k=1}^{K} \log \frac{q}{P_{ik} + q} \Big)
+
+    with P = exp(cos / tau) / Z of a sample and a row of the other network's bank M, and q = K / N.
 
     s and t, [B, D], are the penultimate features after a linear layer each and l2-normalisation; both layers learn.
     A positive key is the sample's own bank row of the other network, as it was before this batch; negatives are rows

@@ -42,7 +42,9 @@ class DISTConfig:
 
 
 class DIST(Method):
-    """T^2 (beta * inter + gamma * intra): the student's probabilities correlate with the teacher's.
+    r"""The student's probabilities correlate with the teacher's.
+
+    .. math:: T^2 \, ( \beta \; \mathit{inter} + \gamma \; \mathit{intra} )
 
     Of p = softmax(z / T), [B, C], inter is 1 - Pearson's correlation of p_s and p_t over a sample's classes, mean over
     the samples; intra the same over the batch's samples of each class, mean over the classes.

@@ -70,11 +70,17 @@ class DKDConfig:
 
 
 class DKD(Method):
-    """w * (alpha * TCKD + beta * NCKD): logit distillation with its two halves weighted apart.
+    r"""Logit distillation with its two halves weighted apart.
 
-    With the true class y and p = softmax(z / T), [B, C]: TCKD = T^2 KL(b_t || b_s) of b = (p_y, 1 - p_y), and
-    NCKD = T^2 KL(q_t || q_s) of q = p over the other classes, divided by 1 - p_y. Plain distillation is
-    TCKD + (1 - p^t_y) NCKD. In epoch e, from 1, w = min(1, e / warm_up_epochs).
+    .. math:: w \, ( \alpha \; \mathrm{TCKD} + \beta \; \mathrm{NCKD} )
+
+    .. math::
+       \mathrm{TCKD} = T^2 \, \mathrm{KL}(b_t \,\Vert\, b_s), \qquad
+       \mathrm{NCKD} = T^2 \, \mathrm{KL}(q_t \,\Vert\, q_s)
+
+    With the true class y and p = softmax(z / T), [B, C]: b is (p_y, 1 - p_y), and q is p over the other classes,
+    divided by 1 - p_y. Plain distillation is TCKD + (1 - p^t_y) NCKD. In epoch e, from 1, w = min(1, e /
+    warm_up_epochs).
 
     Source: Zhao, Cui, Song, Qiu and Liang, CVPR 2022, arXiv 2203.08679, equation 7, with the warm-up
     of the authors' code. Standardised logits are those of ``KD``; the code of their authors multiplies alpha by 9, then

@@ -49,7 +49,9 @@ class FitNetConfig:
 
 
 class FitNet(Method):
-    """weight * MSE(r(h_s), h_t): a middle stage of the student predicts that of the teacher, the hint.
+    r"""A middle stage of the student predicts that of the teacher, the hint.
+
+    .. math:: \mathit{weight} \cdot \mathrm{MSE}(r(h_s), h_t)
 
     h_s, [B, C_s, H_s, W_s], and h_t, [B, C_t, H_t, W_t], are a pair of stages' maps, r is trained along:
     ReLU(BatchNorm(convolution)) to C_t channels, and to the hint's size where that is the same, half or double

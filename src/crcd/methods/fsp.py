@@ -41,10 +41,13 @@ class FSPConfig(TwoStageConfig):
 
 
 class FSP(TwoStage):
-    """First stage: sum_i MSE(G^s_i, G^t_i), G_i, [B, C_i, C_i+1], from a map of a network to the next; then CE alone.
+    r"""First stage: how a network comes from a map to the next, as the teacher does; then cross-entropy alone.
 
-    The maps are the stem's and all stages'. Stages are paired from the last one back (``paired_stages``); the stems,
-    where both networks have one, stand before them.
+    .. math:: \sum_i \mathrm{MSE}(G^s_i, G^t_i), \qquad G_{cd} = \frac{1}{H W} \sum_{h,w} F_{chw} F'_{dhw}
+
+    G_i, [B, C_i, C_i+1], are inner products of the channels of a map F and of the next one F'. The maps are the stem's
+    and all stages'. Stages are paired from the last one back (``paired_stages``); the stems, where both networks have
+    one, stand before them.
 
     Source: Yim, Joo, Bae and Kim, CVPR 2017, eq. 1 and 2, with all lambda_i alike, the squared differences' mean in
     place of their sum, and the epochs of the CRD authors' benchmark. Departure: both take students whose maps have as

@@ -51,7 +51,9 @@ class FTConfig(TwoStageConfig):
 
 
 class FT(TwoStage):
-    """weight * mean |q_s - q_t|: the student's factor is bright where the teacher's is.
+    r"""The student's factor is bright where the teacher's is.
+
+    .. math:: \mathit{weight} \; \frac{1}{B H W} \lVert q_s - q_t \rVert_1
 
     First stage: an encoder and a decoder, three 3x3 convolutions each, learn to give the teacher's last stage's map
     back, MSE(decoder(F_t), h_t), through its factor F_t = encoder(h_t), [B, K, H, W] with K = rate * C_t; the student

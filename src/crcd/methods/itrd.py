@@ -66,12 +66,20 @@ class ITRDConfig:
 
 
 class ITRD(Method):
-    """correlation_weight * ``correlation_loss`` + information_weight * ``mutual_information_loss``.
+    r"""Each feature correlates with the teacher's, and the samples' similarities share information with the teacher's.
 
-    Both take penultimate features, [B, D]. The correlation loss embeds the student's linearly to the teacher's width;
-    so does the other where the widths differ. Source: Miles, Lopez-Rodriguez, Mikolajczyk, BMVC 2022, arXiv
-    2112.00459, in the form of the authors' code, whose mutual information loss leaves out the logarithms. Departure: a
-    feature that does not vary over a batch counts as uncorrelated; the code divides by zero.
+    .. math::
+       w_c \, \log_2 \sum_d |1 - c_d|^{2\alpha} \; + \; w_i \,
+       \big( \lVert G_s \rVert_F^2 - \lVert G_{st} \rVert_F^2 \big)
+
+    c_d is the correlation of both networks' feature d over the batch; G_s and G_st = G_s G_t, elementwise, are Gram
+    matrices of cosines between samples, [B, B], each of trace 1; w_c is ``correlation_weight`` and w_i
+    ``information_weight``. Both take penultimate features, [B, D]. The correlation loss embeds the student's linearly
+    to the teacher's width; so does the other where the widths differ.
+
+    Source: Miles, Lopez-Rodriguez, Mikolajczyk, BMVC
+    2022, arXiv 2112.00459, in the form of the authors' code, whose mutual information loss leaves out the logarithms.
+    Departure: a feature that does not vary over a batch counts as uncorrelated; the code divides by zero.
     """
 
     def __init__(self, config: ITRDConfig, student_dim: int, teacher_dim: int) -> None:

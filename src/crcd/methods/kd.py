@@ -51,7 +51,12 @@ class KDConfig:
 
 
 class KD(Method):
-    """weight * T^2 KL(teacher || student) on softened logits [B, C], beside ce_weight times cross-entropy.
+    r"""The student's softened probabilities are the teacher's.
+
+    .. math::
+       \mathit{weight} \; T^2 \, \mathrm{KL}\big(\mathrm{softmax}(z_t / T) \,\Vert\, \mathrm{softmax}(z_s / T)\big)
+
+    on logits z, [B, C], as a mean over the batch, beside ``ce_weight`` times cross-entropy.
 
     Source: Hinton, Vinyals and Dean 2015, arXiv 1503.02531. With ``standardise`` the logits of both are standardised
     first: Sun, Ren, Li, Wang and Cao, CVPR 2024, arXiv 2403.01427, with T their base temperature. As in their code the

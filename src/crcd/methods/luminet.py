@@ -45,10 +45,13 @@ class LumiNetConfig:
 
 
 class LumiNet(Method):
-    """w * alpha^2 KL(softmax(h_t / T) || softmax(h_s / T)), batch mean, beside ce_weight times cross-entropy.
+    r"""Logit distillation of logits that are standardised over the batch, class by class.
 
-    h, [B, C], is the ``perception`` of a network's logits: each class standardised over the batch. In epoch e, from 1,
-    w = min(1, e / warm_up_epochs). T^2 is no factor.
+    .. math:: w \, \alpha^2 \, \mathrm{KL}\big(\mathrm{softmax}(h_t / T) \,\Vert\, \mathrm{softmax}(h_s / T)\big)
+
+    as a mean over the batch, beside ``ce_weight`` times cross-entropy. h, [B, C], is the ``perception`` of a network's
+    logits: each class standardised over the batch. In epoch e, from 1, w = min(1, e / warm_up_epochs). T^2 is no
+    factor.
 
     Source: Hossain, Elahi, Ramasinghe, Cheraghian, Rahman, Mohammed and Rahman, arXiv 2310.03669, "LumiNet:
     perception-driven knowledge distillation via statistical logit calibration", in the form of the authors' code.

@@ -24,7 +24,7 @@ def split_name(name: str) -> tuple[list[str], dict[str, dict[str, Any]]]:
     changes: dict[str, dict[str, Any]] = {}
     for change in rest.split(",") if "@" in name else ():
         target, equals, value = change.partition("=")
-        part, dot, setting = target.partition(".")
+        part, dot, setting = target.rpartition(".")
         if not (part and dot and setting and equals and value):
             raise CrcdError(
                 f"method '{name}': '{change}' is no change; write METHOD.SETTING=VALUE, as in kd@kd.weight=1"

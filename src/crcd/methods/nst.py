@@ -58,7 +58,13 @@ class NSTConfig:
 
 
 class NST(Method):
-    """weight * sum over pairs of stages of MMD^2: the student's channels are distributed as the teacher's.
+    r"""The student's channels are distributed as the teacher's.
+
+    .. math:: \mathit{weight} \sum_{\text{stages}} \mathrm{MMD}^2
+
+    .. math::
+       \mathrm{MMD}^2 = \mathrm{mean}_{ij} \langle s_i, s_j \rangle^2 + \mathrm{mean}_{ij} \langle t_i, t_j \rangle^2
+       - 2 \, \mathrm{mean}_{ij} \langle s_i, t_j \rangle^2
 
     A sample's channels are as many points, each the unit vector of its activations at the H W places of a stage's map,
     [B, C, H, W]; the maximum mean discrepancy between those of student and teacher is that of the polynomial kernel

@@ -43,9 +43,12 @@ class PKTConfig:
 
 
 class PKT(Method):
-    """weight * mean_ij p^t_ij log(p^t_ij / p^s_ij): the student's features have the teacher's neighbours.
+    r"""The student's features have the teacher's neighbours.
 
-    p, [B, B], come from cosines between a batch's penultimate features. Source: Passalis and Tefas, ECCV 2018, arXiv
+    .. math:: \mathit{weight} \; \frac{1}{B^2} \sum_{ij} p^t_{ij} \log \frac{p^t_{ij}}{p^s_{ij}}
+
+    p_ij, [B, B], is sample i's probability of its neighbour j, (cos(f_i, f_j) + 1) / 2 over its sum over j, of
+    a batch's penultimate features. Source: Passalis and Tefas, ECCV 2018, arXiv
     1803.10837, with its cosine kernel. A mean over all pairs, with 1e-7 in the logarithm, as in the authors' code;
     the paper writes a sum. Each neighbourhood includes the sample itself, likewise.
     """

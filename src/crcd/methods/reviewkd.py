@@ -103,11 +103,14 @@ class ReviewKDConfig:
 
 
 class ReviewKD(Method):
-    """w * sum over levels of ``hcl_loss``(``Fusion``(student), teacher): a level also learns from deeper ones.
+    r"""Every level of the teacher is predicted from the student's level and all deeper ones.
 
-    Levels are the pairs of stages (``paired_stages``) and the penultimate features as maps of 1x1; fusions run from the
-    latter towards the image. All fused maps have the width of the student's feature, at most 512. In epoch e, from 0,
-    w = weight * min(1, e / warm_up_epochs): the first epoch has none.
+    .. math:: w \sum_l \mathrm{HCL}\big(\mathrm{fusion}_l(m^s_l, m^s_{l+1}, \dots), \, m^t_l\big)
+
+    HCL is ``hcl_loss``, mean squared errors at several resolutions, and the fusions are ``Fusion``. Levels are the
+    pairs of stages (``paired_stages``) and the penultimate features as maps of 1x1; fusions run from the latter towards
+    the image. All fused maps have the width of the student's feature, at most 512. In epoch e, from 0, w = weight *
+    min(1, e / warm_up_epochs): the first epoch has none.
 
     Source: Chen, Liu, Zhao and Jia, CVPR 2021, arXiv 2104.09044, "Distilling knowledge via knowledge review", in the
     form of the authors' code for CIFAR-100. Departure: of a stage of the teacher that code takes the map before its

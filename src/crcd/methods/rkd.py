@@ -66,7 +66,14 @@ class RKDConfig:
 
 
 class RKD(Method):
-    """distance_weight * L_D + angle_weight * L_A: Huber losses between relations of penultimate features, [B, D].
+    r"""Distances between samples and angles between triplets of them are the teacher's.
+
+    .. math::
+       w_D \, \mathrm{mean}_{ij} \, h(d^s_{ij} - d^t_{ij})
+       + w_A \, \mathrm{mean}_{ijk} \, h(\alpha^s_{ijk} - \alpha^t_{ijk})
+
+    d is a distance of penultimate features, [B, D], over the mean distance of the batch, alpha the cosine of the angle
+    at i between j and k, h Huber's loss; w_D is ``distance_weight`` and w_A ``angle_weight``.
 
     Source: Park, Kim, Lu, Cho, CVPR 2019, arXiv 1904.05068, its distance-wise and angle-wise losses. They are means
     over all pairs and all triplets, also those in which a sample occurs twice, as in the CRD authors' benchmark; the

@@ -40,7 +40,9 @@ class SPConfig:
 
 
 class SP(Method):
-    """weight * |G_t - G_s|_F^2 / B^2: pairs of samples are as similar for the student as for the teacher.
+    r"""Pairs of samples are as similar for the student as for the teacher.
+
+    .. math:: \mathit{weight} \; \frac{1}{B^2} \lVert G_t - G_s \rVert_F^2
 
     G, [B, B], are the row-normalised inner products of the samples' last feature maps, [B, C H W], which may differ
     in shape between the networks. Source: Tung and Mori, ICCV 2019, arXiv 1907.09682, its similarity loss on the last

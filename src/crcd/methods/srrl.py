@@ -26,7 +26,9 @@ class SRRLConfig:
 
 
 class SRRL(Method):
-    """weight * (MSE(h, f_t) + MSE(c_t(h), z_t)): the teacher's classifier reads the student's feature.
+    r"""The teacher's classifier reads the student's feature.
+
+    .. math:: \mathit{weight} \; \big( \mathrm{MSE}(h, f_t) + \mathrm{MSE}(c_t(h), z_t) \big)
 
     h = ReLU(BatchNorm(f_s U)), [B, D_t], of a trained U, [D_s, D_t]; c_t is the teacher's classifier, kept as it is.
     Both squared errors are means over all elements.

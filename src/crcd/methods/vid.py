@@ -70,7 +70,9 @@ class VIDConfig:
 
 
 class VID(Method):
-    """weight * sum over pairs of stages of -log q(t | s): raises a lower bound of I(t; s).
+    r"""The student's maps tell what the teacher's are: a lower bound of their mutual information I(t; s) is raised.
+
+    .. math:: \mathit{weight} \sum_{\text{stages}} -\log q(t \mid s)
 
     t, [B, C_t, H, W], and s, [B, C_s, H, W], are a pair of stages' maps, q is a Gaussian with a trained mean of s and
     one trained variance a channel (``Prediction``, ``vid_loss``). Of the maps of a pair that differ in size the larger

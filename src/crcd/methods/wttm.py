@@ -43,7 +43,9 @@ class WTTMConfig:
 
 
 class WTTM(Method):
-    """weight * mean_B U KL(r || softmax(z_s)): only the teacher is softened, and unsure samples weigh more.
+    r"""Only the teacher is softened, and samples it is unsure of weigh more.
+
+    .. math:: \mathit{weight} \; \frac{1}{B} \sum_b U_b \, \mathrm{KL}\big(r_b \,\Vert\, \mathrm{softmax}(z^s_b)\big)
 
     Of p_t = softmax(z_t), [B, C], r is p_t^gamma over its sum U of the sample; with gamma below 1, U grows from 1 for
     a sure teacher to C^(1 - gamma) for one that knows nothing. The student has no temperature, nor does T^2 multiply

@@ -1,0 +1,48 @@
+"""Draws the ledger's digits, every method: python docs/figures/digits.py docs/figures."""
+
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from crcd.compare.ledger import Ledger
+from crcd.compare.statistics import spread
+
+ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "benchmarks"))
+
+from figures import STYLE
+
+LEDGER = ROOT / "results" / "ledger.jsonl"
+
+
+def digits() -> Figure:
+    """Accuracy of every learner, mean and standard deviation over the seeds, best first."""
+    top1 = defaultdict(list)
+    for entry in Ledger(LEDGER).entries:
+        if entry.setup == "digits":
+            top1[entry.method].append(entry.result["top1"])
+    order = sorted(top1, key=lambda method: -spread(top1[method]).mean)
+    figure = Figure(figsize=(7.5, 5.6), layout="constrained")
+    axes = figure.add_subplot()
+    for place, method in enumerate(order):
+        own = spread(top1[method])
+        colour = "#d6604d" if "crcd" in method else "#7f7f7f" if method in ("ce", "kd") else "#2166ac"
+        axes.errorbar(own.mean, place, xerr=own.std, fmt="o", color=colour, markersize=5, capsize=2, linewidth=1)
+    axes.set_yticks(range(len(order)), order)
+    axes.invert_yaxis()
+    axes.set_xlabel("top-1, %: mean and standard deviation over seeds")
+    return figure
+
+
+def main(folder: Path) -> None:
+    """Write it as SVG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with rc_context(STYLE):
+        digits().savefig(folder / "methods-digits.svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,32 @@
+"""What the user's own code holds, by the name ``package.module:name``."""
+
+import sys
+from importlib import import_module
+from typing import Any
+
+from crcd.errors import CrcdError
+
+
+def from_own_code(kind: str, name: str) -> Any:
+    """What the name stands for. The module is imported: whatever that does is done.
+
+    It is found as Python finds any, and in the working directory.
+
+    Args:
+        kind: what it shall be, for the error, e.g. ``"model"``.
+        name: ``PACKAGE.MODULE:NAME``.
+
+    Raises:
+        CrcdError: there is no such module, or it has no such name.
+    """
+    module_name, _, own_name = name.partition(":")
+    if "" not in sys.path and "." not in sys.path:
+        sys.path.append("")
+    try:
+        return getattr(import_module(module_name), own_name)
+    except ImportError as error:
+        raise CrcdError(
+            f"{kind} '{name}': {error}: give PACKAGE.MODULE:NAME of a module that is installed or in this folder"
+        ) from error
+    except (AttributeError, ValueError) as error:
+        raise CrcdError(f"{kind} '{name}': module {module_name} has no '{own_name}'") from error
