@@ -1,0 +1,43 @@
+const page = JSON.parse(document.getElementById("data").textContent);
+const learners = [...document.querySelectorAll("input[name=focus]")].map((input) => input.nextElementSibling.textContent);
+const choice = { ...page.choice };
+const views = [];
+
+const rows = (columns) => {
+  const names = Object.keys(columns);
+  return (columns[names[0]] ?? []).map((_, i) => Object.fromEntries(names.map((name) => [name, columns[name][i]])));
+};
+
+const draw = async (id, { spec, tables }) => {
+  const place = document.getElementById(id);
+  const datasets = Object.fromEntries(Object.entries(tables).map(([name, columns]) => [name, rows(columns)]));
+  try {
+    const { view } = await window.vegaEmbed(place, { ...spec, datasets }, { renderer: "svg", actions: false, config: page.config });
+    views.push({ view, knows: new Set(spec.params.map((param) => param.name)) });
+  } catch (error) {
+    place.textContent = `This chart could not be drawn: ${error.message}`;
+    console.error(error);
+  }
+};
+
+const update = () => {
+  const number = learners.indexOf(choice.focus);
+  for (const part of document.querySelectorAll("[data-learner]")) part.hidden = Number(part.dataset.learner) !== number;
+  for (const row of document.querySelectorAll("tr[data-row]")) row.classList.toggle("chosen", row.dataset.row === choice.focus);
+  return Promise.all(views.map(({ view, knows }) => {
+    for (const [name, value] of Object.entries(choice)) if (knows.has(name)) view.signal(name, value);
+    return view.runAsync();
+  }));
+};
+
+document.addEventListener("change", ({ target }) => {
+  if (target.name === "focus") choice.focus = learners[Number(target.value)];
+  else if (target.name === "shown") {
+    choice.shown = [...document.querySelectorAll("input[name=shown]:checked")].map((input) => learners[Number(input.value)]);
+  } else if (target.dataset.signal) choice[target.dataset.signal] = target.value;
+  update();
+});
+
+await Promise.all(Object.entries(page.charts).map(([id, chart]) => draw(id, chart)));
+await update();
+document.documentElement.dataset.drawn = views.length;
