@@ -25,7 +25,7 @@ class Reliability(NamedTuple):
 
 
 def reliability(logits_NC: Tensor, labels_N: Tensor) -> Reliability:
-    """How often a network is right at each confidence, what a reliability diagram draws (Guo et al. 2017, section 2)."""
+    """How often a network is right at each confidence, as in a reliability diagram (Guo et al. 2017)."""
     confidence_N, class_N = logits_NC.double().softmax(dim=1).max(dim=1)
     edges = torch.linspace(0, 1, BINS + 1, dtype=torch.float64, device=logits_NC.device)[1:-1]
     bins_NM = F.one_hot(torch.bucketize(confidence_N, edges), BINS)
@@ -34,7 +34,7 @@ def reliability(logits_NC: Tensor, labels_N: Tensor) -> Reliability:
 
 
 def expected_calibration_error(logits_NC: Tensor, labels_N: Tensor) -> float:
-    """100/N * sum over bins of | right - sum of confidence | of the bin's images (``Reliability``), percent, in float64.
+    """100/N * sum over bins of | right - sum of confidence | (``Reliability``), percent, in float64.
 
     This is the mean distance between confidence and accuracy of the bins, weighted by their images. It is an estimate
     that depends on the number of images (too high for few), so compare networks on the same ones.

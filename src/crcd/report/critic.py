@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from crcd.errors import CrcdError
 from crcd.methods import method_parts

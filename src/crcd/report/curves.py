@@ -47,13 +47,18 @@ def loss_parts(points: list[Point]) -> list[str]:
 
 
 def weight_points(subject: Subject) -> list[Point]:
-    """Weight of cross-entropy and of each term of each learner's methods in every epoch, from the settings."""
+    """Weights of the terms of each learner's loss in every epoch, from the settings; terms of one weight are one."""
     points = []
     for learner in subject.learners:
         config = subject.run(learner).config
-        for epoch in _kept(config.epochs):
-            for name, weight in term_weights(config, learner, epoch - 1).items():
-                points.append(Point(learner, epoch, name, weight, weight, weight))
+        epochs = _kept(config.epochs)
+        by_epoch = [term_weights(config, learner, epoch - 1) for epoch in epochs]
+        alike: dict[tuple[float, ...], list[str]] = {}
+        for name in by_epoch[0]:
+            alike.setdefault(tuple(weights[name] for weights in by_epoch), []).append(name)
+        for values, names in alike.items():
+            for epoch, value in zip(epochs, values, strict=True):
+                points.append(Point(learner, epoch, ", ".join(names), value, value, value))
     return points
 
 

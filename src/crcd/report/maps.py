@@ -9,6 +9,7 @@ from crcd.report.relations import centred_features
 
 MAPPED = 300
 """Images on a map."""
+STEPS = 500
 NEIGHBOURS = 5
 
 
@@ -19,7 +20,7 @@ def embedding_map(reading: Reading, index: Tensor) -> Tensor:
     """
     x_ND = centred_features(reading)[index].double().numpy()
     perplexity = min(30.0, (len(x_ND) - 1) / 3)
-    tsne = TSNE(perplexity=perplexity, init="pca" if x_ND.std() > 0 else "random", random_state=0)
+    tsne = TSNE(perplexity=perplexity, init="pca" if x_ND.std() > 0 else "random", max_iter=STEPS, random_state=0)
     place_N2 = torch.from_numpy(tsne.fit_transform(x_ND))
     return place_N2 / place_N2.abs().max().clamp(min=1e-9)
 

@@ -64,8 +64,8 @@ class Reading:
     gradient_ND: Tensor
 
     @property
-    def answer_N(self) -> Tensor:
-        """The class it names for each image."""
+    def answers(self) -> Tensor:
+        """The class that it names for each image, [N]."""
         return self.logits_NC.argmax(dim=1)
 
 
@@ -86,13 +86,13 @@ class Readings:
     networks: dict[str, Reading]
 
     @property
-    def labels_N(self) -> Tensor:
-        """True classes."""
+    def labels(self) -> Tensor:
+        """True classes, [N]."""
         return self.images.labels.cpu()
 
     def right(self, name: str) -> Tensor:
         """Whether a network has each image right, bool, [N]."""
-        return self.networks[name].answer_N == self.labels_N
+        return self.networks[name].answers == self.labels
 
 
 def read_networks(subject: Subject, place: Place, progress: Progress) -> Readings:

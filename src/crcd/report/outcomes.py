@@ -36,7 +36,9 @@ def class_scores(right_N: Tensor, baseline_right_N: Tensor, labels_N: Tensor) ->
     }
 
 
-def confusion_changes(answer_N: Tensor, baseline_answer_N: Tensor, labels_N: Tensor) -> dict[tuple[int, int], tuple[int, int]]:
+def confusion_changes(
+    answer_N: Tensor, baseline_answer_N: Tensor, labels_N: Tensor
+) -> dict[tuple[int, int], tuple[int, int]]:
     """Errors of two networks by (class, wrong answer): (the baseline's, the other's), where these numbers differ."""
     before, after = (
         Counter(zip(labels_N[wrong].tolist(), answer[wrong].tolist(), strict=True))
@@ -47,7 +49,13 @@ def confusion_changes(answer_N: Tensor, baseline_answer_N: Tensor, labels_N: Ten
     return {pair: (before[pair], after[pair]) for pair in pairs if before[pair] != after[pair]}
 
 
-AGREEMENT = ("both right", "same mistake", "both wrong, differently", "only the student right", "only the teacher right")
+AGREEMENT = (
+    "both right",
+    "same mistake",
+    "both wrong, differently",
+    "only the student right",
+    "only the teacher right",
+)
 """How student and teacher may answer; in the first two they agree."""
 
 
@@ -60,7 +68,7 @@ def agreement_counts(student_N: Tensor, teacher_N: Tensor, labels_N: Tensor) -> 
 
 
 def changed_images(right_N: Tensor, baseline_right_N: Tensor, labels_N: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """Numbers of images that the one network alone has right, and that the baseline alone has; of each class in turn."""
+    """Images that the one network alone has right, and that the baseline alone has: of each class in turn."""
     return (
         _in_turn((right_N & ~baseline_right_N).nonzero()[:, 0], labels_N, most),
         _in_turn((baseline_right_N & ~right_N).nonzero()[:, 0], labels_N, most),

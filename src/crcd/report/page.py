@@ -71,7 +71,7 @@ def render(source: Source, answers: list[Answer], note: str, sections: list[Sect
     return environment.get_template("page.html").render(
         subject=subject,
         learners=[{"name": name, "colour": colour(1 + i)} for i, name in enumerate(subject.learners)],
-        colours={name: colour(i) for i, name in enumerate(source.networks)},
+        colours={name: colour(i) for i, name in enumerate(source.cast.names)},
         answers=answers,
         note=note,
         sections=sections,
@@ -87,7 +87,7 @@ def render(source: Source, answers: list[Answer], note: str, sections: list[Sect
 def _library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script that may stand within a page."""
     version = altair.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
-    bundle: str = vl_convert.javascript_bundle(vl_version=version)
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", version)
     return bundle.replace("</script", r"<\/script").replace("<!--", r"<\!--")
 
 

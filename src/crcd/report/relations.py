@@ -24,7 +24,7 @@ def choose_anchors(labels_N: Tensor) -> Tensor:
 
 
 def relation_matrix(reading: Reading, element: str, index_A: Tensor) -> Tensor:
-    """cos of the elements of two images each, [A, A]; of features, after the mean over all images is taken off.
+    """Cosines of the elements of two images each, [A, A]; of features, after the mean over all images is taken off.
 
     Without the mean a shift of all features changes nothing, as it changes none of CRCD's relations, which are
     differences. Gradients keep theirs, as in the loss.
@@ -34,7 +34,7 @@ def relation_matrix(reading: Reading, element: str, index_A: Tensor) -> Tensor:
 
 
 def likeness(matrix_AA: Tensor, teacher_AA: Tensor) -> float:
-    """Pearson's correlation of two relation matrices over the pairs above their diagonals, -1 to 1; 0 if one is flat."""
+    """Pearson's correlation of two relation matrices over all pairs of two images, -1 to 1; 0 if one is flat."""
     rows, columns = torch.triu_indices(len(matrix_AA), len(matrix_AA), offset=1)
     pair = torch.stack([matrix_AA[rows, columns], teacher_AA[rows, columns]])
     return float(torch.corrcoef(pair)[0, 1].nan_to_num())

@@ -10,7 +10,7 @@ from crcd.report.networks import Place, Progress
 from crcd.report.page import Section, render
 from crcd.report.pictures import Pictures
 from crcd.report.runs import find_runs
-from crcd.report.sections import answer, features, outcomes, repeat, training
+from crcd.report.sections import answer, features, outcomes, repeat, scores, training
 from crcd.report.source import Source
 from crcd.report.subject import subjects
 from crcd.train.files import write_text
@@ -57,9 +57,9 @@ def make_report(source: Source, note: Callable[[str], None]) -> str:
 
     plan: dict[str, dict[str, Callable[[], Figure]]] = {
         "The answer": {
-            "Accuracy against cost": partial(answer.trade_off_figure, source),
-            "All learners": partial(answer.scores_figure, source),
-            **({"All setups": partial(answer.setups_figure, source)} if len(source.setups) > 1 else {}),
+            "Accuracy against cost": partial(scores.trade_off_figure, source),
+            "All learners": partial(scores.scores_figure, source),
+            **({"All setups": partial(scores.setups_figure, source)} if len(source.setups) > 1 else {}),
         },
         "How training went": {
             "Accuracy while learning": partial(training.accuracy_figure, source),
@@ -82,10 +82,9 @@ def make_report(source: Source, note: Callable[[str], None]) -> str:
             "Calibration": partial(outcomes.calibration_figure, source),
             "Agreement with the teacher": partial(outcomes.agreement_figure, source),
         },
-        "How to repeat it": {"How to repeat it": partial(repeat.repeat_figure, source)},
+        "How to repeat it": {"Command and circumstances": partial(repeat.repeat_figure, source)},
     }
     sections = [
-        Section(heading, {title: attempt(title, make) for title, make in own.items()})
-        for heading, own in plan.items()
+        Section(heading, {title: attempt(title, make) for title, make in own.items()}) for heading, own in plan.items()
     ]
     return render(source, answers, where, sections, pictures)

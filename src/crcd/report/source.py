@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from crcd.errors import CrcdError
+from crcd.report.charts.parts import Cast
 from crcd.report.cost import Cost, cost, measure_latency
 from crcd.report.gain import Gain, gain_over_images, gain_over_seeds
 from crcd.report.networks import TEACHER, Place, Progress, Readings, read_networks
@@ -48,9 +49,9 @@ class Source:
         return self._readings
 
     @property
-    def networks(self) -> list[str]:
-        """Names that charts know: the teacher, then the learners."""
-        return [TEACHER, *self.subject.learners]
+    def cast(self) -> Cast:
+        """The networks that charts know."""
+        return Cast(TEACHER, self.subject.learners, self.subject.focus, self.subject.baseline)
 
     def gain(self, learner: str) -> Gain | None:
         """A learner's gain over the baseline: over seeds where there are several, else over the test images."""

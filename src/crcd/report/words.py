@@ -2,6 +2,7 @@
 
 import math
 
+MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 UNITS = (("", 1.0), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12))
 
 
@@ -27,9 +28,9 @@ def milliseconds(seconds: float) -> str:
 
 def points(value: float) -> str:
     """A difference of accuracies, with a sign; a minus as typographers write it."""
-    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "\N{MINUS SIGN}")
+    return f"{round(value, 2) + 0.0:+.2f}".replace("-", MINUS)
 
 
 def times(ratio: float) -> str:
-    """A ratio, such as 3.5×."""
-    return f"{ratio:.1f}×" if ratio < 10 else f"{ratio:.0f}×"
+    """A ratio, one digit behind the point below 10, and the sign of multiplication."""
+    return f"{ratio:.1f}{TIMES}" if ratio < 10 else f"{ratio:.0f}{TIMES}"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+import torchvision
 from torch import nn
 
 import crcd
@@ -43,6 +45,7 @@ def describe_run(config: TrainOptions, material: Material) -> dict[str, Any]:
         "seed": config.seed,
         "commit": commit(),
         "device": describe(material.device),
+        "versions": {"crcd": crcd.__version__, "torch": torch.__version__, "torchvision": torchvision.__version__},
     }
 
 

@@ -1,6 +1,7 @@
 """What all charts share: colours of the learners, the page's choices, named data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -8,36 +9,49 @@ import altair as alt
 from crcd.report.figure import Chart, Columns
 
 COLOURS = 8
-"""Colours that the page's style has for learners."""
-AnyChart = alt.Chart | alt.LayerChart
+"""Colours that the page's style has for networks."""
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The networks that charts know.
+
+    Attributes:
+        teacher: name of the first.
+        learners: the others.
+        focus: the learner looked at first.
+        baseline: the one that the others are compared with.
+    """
+
+    teacher: str
+    learners: Sequence[str]
+    focus: str
+    baseline: str
+
+    @property
+    def names(self) -> list[str]:
+        """All of them, each with the colour of its place in all charts."""
+        return [self.teacher, *self.learners]
+
+    @property
+    def colour(self) -> alt.Color:
+        """Colour by ``learner``."""
+        scale = alt.Scale(domain=self.names, range=[colour(i) for i in range(len(self.names))])
+        return alt.Color("learner:N", scale=scale, legend=None)
 
 
 def colour(number: int) -> str:
-    """Colour of a learner, by its place; the style sheet knows its value by light and dark."""
+    """Colour of a network, by its place; the style sheet knows its value by light and dark."""
     return f"var(--learner-{number % COLOURS})"
 
 
-def colours(learners: Sequence[str]) -> alt.Scale:
-    """Each learner's colour, the same in all charts."""
-    return alt.Scale(domain=list(learners), range=[colour(i) for i in range(len(learners))])
+def named(name: str = "data") -> alt.Chart:
+    """A chart of data that the page holds."""
+    return alt.Chart(alt.NamedData(name=name))
 
 
-def named(name: str = "data") -> alt.NamedData:
-    """Data that the page holds."""
-    return alt.NamedData(name=name)
-
-
-def parameters(learners: Sequence[str], focus: str, **others: str) -> list[alt.Parameter]:
-    """What the page can set: ``focus``, the learner looked at, ``shown``, those drawn beside it, and others."""
-    return [
-        alt.param(name="focus", value=focus),
-        alt.param(name="shown", value=list(learners)),
-        *(alt.param(name=name, value=value) for name, value in others.items()),
-    ]
-
-
-IS_SHOWN = "datum.learner == focus || indexof(shown, datum.learner) >= 0"
 IS_FOCUS = "datum.learner == focus"
+IS_SHOWN = f"{IS_FOCUS} || indexof(shown, datum.learner) >= 0"
 
 
 def emphasis(strong: float, weak: float) -> Any:
@@ -45,12 +59,42 @@ def emphasis(strong: float, weak: float) -> Any:
     return alt.condition(IS_FOCUS, alt.value(strong), alt.value(weak))
 
 
-def finished(chart: AnyChart, data: Columns, title: str = "", *, square: bool = False, **more: Columns) -> Chart:
-    """The chart's specification with its data beside it."""
-    sized = chart.properties(width="container", autosize=alt.AutoSizeParams(type="fit", contains="padding"))
-    if square:
-        sized = sized.properties(height="container")
-    spec: dict[str, Any] = sized.to_dict()
+def rows_axis(limit: int) -> alt.Axis:
+    """An axis of names beside bars."""
+    return alt.Axis(labelLimit=limit, ticks=False, domain=False, offset=8, labelPadding=0)
+
+
+def counts_axis() -> alt.Axis:
+    """An axis of whole numbers."""
+    return alt.Axis(tickCount=5, labelExpr="datum.value % 1 ? '' : datum.label")
+
+
+def finished(
+    chart: alt.Chart | alt.LayerChart | alt.FacetChart,
+    cast: Cast,
+    data: Columns,
+    title: str = "",
+    *,
+    height: int | None = None,
+    choices: Mapping[str, Any] | None = None,
+    more: Mapping[str, Columns] | None = None,
+) -> Chart:
+    """The chart's specification, as wide as its place, with what the page can set and its data beside it.
+
+    Args:
+        chart: marks and encodings.
+        cast: the networks; the page sets ``focus``, the learner looked at, and ``shown``, those drawn beside it.
+        data: what ``named()`` stands for.
+        title: above it.
+        height: pixels; None makes it square.
+        choices: further parameters, and their first values.
+        more: further data, by name.
+    """
+    values = {"focus": cast.focus, "shown": list(cast.learners), **(choices or {})}
+    chart = chart.add_params(*(alt.param(name=name, value=value) for name, value in values.items()))
+    fit = alt.AutoSizeParams(type="fit", contains="padding")
+    spec: dict[str, Any] = chart.properties(autosize=fit).to_dict()
+    spec |= {"width": "container", "height": "container" if height is None else height}
     for name in ("$schema", "config"):
         spec.pop(name, None)
-    return Chart(spec, {"data": data, **more}, title, square)
+    return Chart(spec, {"data": data, **(more or {})}, title, square=height is None)

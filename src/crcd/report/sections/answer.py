@@ -1,31 +1,33 @@
-"""The answer: how good each learner is, and what it costs."""
+"""The answer in a sentence and in a few big numbers."""
 
-import math
 from dataclasses import dataclass
 
 from crcd.compare.statistics import Spread, spread
-from crcd.compare.table import SCORES, Table, tables
 from crcd.errors import CrcdError
 from crcd.methods import PLAIN
-from crcd.report.charts.answer import trade_off
 from crcd.report.cost import BATCHES, Cost
-from crcd.report.figure import Choice, Columns, Figure
 from crcd.report.gain import Gain
 from crcd.report.networks import TEACHER
 from crcd.report.source import Source
-from crcd.report.words import milliseconds, points, short, times
+from crcd.report.words import TIMES, milliseconds, points, short, times
 from crcd.train.device import describe
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A big number, what it is, and a note below it."""
+    """A big number.
+
+    Attributes:
+        label: what it is.
+        number: the number.
+        note: below it.
+        learner: whose colour it has; empty for none's.
+    """
 
     label: str
     number: str
     note: str = ""
     learner: str = ""
-    """Whose colour it has."""
 
 
 @dataclass(frozen=True)
@@ -45,146 +47,69 @@ class Answer:
 
 def answer(source: Source, learner: str) -> Answer:
     """The answer about a learner."""
-    subject, costs = source.subject, source.costs
-    run = subject.run(learner)
-    gain = source.gain(learner)
-    own, alone = (spread(list(subject.column.scores(name).values())) for name in (learner, subject.baseline))
-    teacher = subject.column.teachers()
-    seeds = f", mean of {own.n} seeds" if own.n > 1 else ""
-    taught = " on its own" if learner == PLAIN else f" taught by {learner}"
-    text = [f"{run.config.student}{taught} gets {_percent(own)} of {run.summary['scored_images']:,} test images right{seeds}"]
-    if gain is not None:
-        than = "than on its own" if subject.baseline == PLAIN else f"than by {subject.baseline}"
-        text.append(f", {abs(gain.points):.2f} points {'more' if gain.points >= 0 else 'fewer'} {than}{_interval(gain)}")
-    text.append(f"; its teacher, {run.config.teacher}, gets {_percent(teacher)}.")
-    text.append(_thrift(costs[learner], costs[TEACHER]))
-    baseline = "student alone" if subject.baseline == PLAIN else f"student by {subject.baseline}"
-    tiles = [Tile(baseline, _percent(alone), learner=subject.baseline)]
-    if learner != subject.baseline:
-        tiles.append(Tile(f"distilled by {learner}", _percent(own), learner=learner))
-    tiles.append(Tile("teacher", _percent(teacher), learner=TEACHER))
-    if gain is not None:
-        tiles.append(Tile("gain, points", points(gain.points), _interval(gain).strip(" ()")))
-    return Answer(learner, "".join(text), [*tiles, *_cost_tiles(costs[learner], costs[TEACHER])])
-
-
-def trade_off_figure(source: Source) -> Figure:
-    """Accuracy against each cost."""
-    subject, costs = source.subject, source.costs
-    top1 = {name: spread(list(subject.column.scores(name).values())).mean for name in subject.learners}
-    top1[TEACHER] = subject.column.teachers().mean
-    columns = {
-        "parameters": ("parameters", [costs[name].parameters for name in top1]),
-        "multiply_adds": ("multiply-adds an image", [costs[name].multiply_adds for name in top1]),
-        "file_bytes": ("bytes of the weights' file", [costs[name].file_bytes for name in top1]),
-    }
-    for batch in BATCHES:
-        times_of = [1000 * costs[name].latency[batch] if costs[name].latency else None for name in top1]
-        columns[f"latency_{batch}"] = (f"milliseconds for a batch of {batch}", times_of)
-    options = {name: label for name, (label, values) in columns.items() if None not in values}
-    data: Columns = {
-        "learner": list(top1),
-        "accuracy": list(top1.values()),
-        "baseline": [top1[subject.baseline]] * len(top1),
-        **{name: columns[name][1] for name in options},
-    }
-    return Figure("Up is better and left is cheaper; the line is what distillation adds to the same student. Costs rise by factors.",
-        [trade_off(data, source.networks, subject.focus, subject.baseline, next(iter(options)))],
-        [Choice("cost_name", "cost", options)],
+    own, teacher = source.costs[learner], source.costs[TEACHER]
+    return Answer(
+        learner,
+        _sentence(source, learner) + _thrift(own, teacher),
+        [*_accuracy_tiles(source, learner), *_cost_tiles(own, teacher)],
     )
 
 
-def scores_figure(source: Source) -> Figure:
-    """All learners in a table."""
-    subject = source.subject
-    rows = []
-    for name in source.networks:
-        own = {} if name == TEACHER else subject.column.scores(name)
-        top1 = subject.column.teachers() if name == TEACHER else spread(list(own.values()))
-        gain = None if name == TEACHER else source.gain(name)
-        entry = subject.first.teacher if name == TEACHER else subject.entry(name)
-        scores = []
-        for score, (_, digits) in SCORES.items():
-            found = list(subject.column.scores(name, score).values())
-            value = spread(found).mean if found else entry.get(score)
-            scores.append("" if value is None else f"{value:.{digits}f}")
-        rows.append(
-            {
-                "name": name,
-                "cells": [
-                    str(top1),
-                    "" if gain is None else points(gain.points),
-                    "" if gain is None or gain.over is None else f"{points(gain.low)} to {points(gain.high)}",
-                    *scores,
-                ],
-            }
-        )
-    header = ["top-1 %", f"less {subject.baseline}", "95 % interval", *(heading for heading, _ in SCORES.values())]
-    reading = (
-        "Agreement, KL divergence, CKA and the difference of class correlations compare each student with the teacher "
-        "(nearer is higher for agreement and CKA, lower for the others); ECE is the calibration error."
-    )
-    content = {"header": header, "rows": rows, "caption": "", "notes": [_how_sure(source)]}
-    return Figure(reading, template="scores.html", content=content)
-
-
-def setups_figure(source: Source) -> Figure:
-    """Tables of several setups."""
-    entries = [
-        entry for setup in source.setups for own in setup.column.entries.values() for entry in own.values()
-    ]
-    drawn: list[Table] = tables(entries, source.subject.baseline)[:2]
-    reading = f"All other figures are of {source.subject.label}; crcd report with its runs alone shows another one's."
-    return Figure(reading, template="setups.html", content={"tables": drawn})
-
-
-def _how_sure(source: Source) -> str:
-    kinds = {gain.over for name in source.subject.distilled if (gain := source.gain(name)) is not None}
-    texts = []
-    if "seeds" in kinds:
-        texts.append("± is the standard deviation over seeds; intervals are t intervals of differences paired by seed.")
-    if "images" in kinds:
-        texts.append(
-            "There is one seed. Intervals over test images are Wald's for matched pairs with half an image added to each "
-            "cell (Agresti and Min 2005): they tell these two networks apart, and say nothing of how another seed would do."
-        )
-    if None in kinds:
-        texts.append("Without interval: there is one seed, and the test images were not all read.")
-    return " ".join(texts)
-
-
-def _percent(value: Spread) -> str:
-    return f"{value.mean:.2f} %" if value.n == 1 or math.isnan(value.std) else f"{value.mean:.2f} ± {value.std:.2f} %"
-
-
-def _interval(gain: Gain) -> str:
-    if gain.over is None:
-        return ""
-    over = f"{gain.n} seeds" if gain.over == "seeds" else "test images"
-    return f" (95 % interval over {over}: {points(gain.low)} to {points(gain.high)})"
+def _sentence(source: Source, learner: str) -> str:
+    subject, gain = source.subject, source.gain(learner)
+    run, own = subject.run(learner), _top1(source, learner)
+    taught = "on its own" if learner == PLAIN else f"taught by {learner}"
+    images = f"{run.summary['scored_images']:,} {run.summary['scored_on']} images"
+    text = f"{run.config.student} {taught} gets {_percent(own)} of {images} right{_seeds(own)}"
+    if gain is not None:
+        than = "on its own" if subject.baseline == PLAIN else f"taught by {subject.baseline}"
+        text += f", {abs(gain.points):.2f} points {'more' if gain.points >= 0 else 'fewer'} than {than}"
+        if gain.over is not None:
+            text += f" (95 % interval over {_over(gain)}: {_range(gain)})"
+    return f"{text}; its teacher, {run.config.teacher}, gets {_percent(_top1(source, TEACHER))}."
 
 
 def _thrift(own: Cost, teacher: Cost) -> str:
     text = (
-        f" It has {times(teacher.parameters / own.parameters)} fewer parameters and needs "
-        f"{times(teacher.multiply_adds / own.multiply_adds)} fewer multiply-adds"
+        f" It has 1/{_ratio(teacher.parameters, own.parameters)} of its teacher's parameters and "
+        f"1/{_ratio(teacher.multiply_adds, own.multiply_adds)} of its multiply-adds"
     )
     if own.latency:
         batch = BATCHES[-1]
-        text += f"; a batch of {batch} takes {milliseconds(own.latency[batch])} instead of {milliseconds(teacher.latency[batch])}"
+        took, takes = (milliseconds(cost.latency[batch]) for cost in (teacher, own))
+        text += f"; a batch of {batch} takes {takes} in place of {took}"
     return f"{text}."
 
 
+def _accuracy_tiles(source: Source, learner: str) -> list[Tile]:
+    baseline, gain = source.subject.baseline, source.gain(learner)
+    shown = {baseline: "student alone" if baseline == PLAIN else f"student by {baseline}"}
+    shown |= {} if learner == baseline else {learner: f"distilled by {learner}"}
+    tiles = []
+    for name, label in {**shown, TEACHER: "teacher"}.items():
+        top1 = _top1(source, name)
+        network = source.subject.first.config.teacher if name == TEACHER else source.subject.first.config.student
+        tiles.append(Tile(label, f"{top1.mean:.2f} %", f"{network}{_spread(top1)}", name))
+    if gain is not None:
+        note = "" if gain.over is None else f"points; 95 % interval over {_over(gain)}: {_range(gain)}"
+        tiles.append(Tile("gain", points(gain.points), note or "points; no interval"))
+    return tiles
+
+
 def _cost_tiles(own: Cost, teacher: Cost) -> list[Tile]:
-    file = ""
+    pairs = [
+        ("parameters", short(own.parameters), short(teacher.parameters)),
+        ("multiply-adds", short(own.multiply_adds), short(teacher.multiply_adds)),
+    ]
     if own.file_bytes is not None and teacher.file_bytes is not None:
-        file = f"; file {short(own.file_bytes, 'B')} of {short(teacher.file_bytes, 'B')}"
-    adds = f"{short(own.multiply_adds)} of {short(teacher.multiply_adds)} multiply-adds"
-    note = f"{short(own.parameters)} of {short(teacher.parameters)} parameters; {adds}{file}"
-    tiles = [Tile("smaller", times(teacher.parameters / own.parameters), note)]
+        pairs.append(("file", short(own.file_bytes, "B"), short(teacher.file_bytes, "B")))
+    tiles = [Tile("smaller", times(teacher.parameters / own.parameters), _instead(pairs))]
     if own.latency:
-        pairs = [f"{milliseconds(own.latency[n])} of {milliseconds(teacher.latency[n])} for a batch of {n}" for n in BATCHES]
-        tiles.append(Tile("faster", times(teacher.latency[BATCHES[-1]] / own.latency[BATCHES[-1]]), "; ".join(pairs)))
+        took = [
+            (f"batch of {batch}", milliseconds(own.latency[batch]), milliseconds(teacher.latency[batch]))
+            for batch in BATCHES
+        ]
+        tiles.append(Tile("faster", times(teacher.latency[BATCHES[-1]] / own.latency[BATCHES[-1]]), _instead(took)))
     return tiles
 
 
@@ -195,6 +120,41 @@ def measured_where(source: Source) -> str:
     except CrcdError as error:
         return f"Latency was not measured: {error}."
     return (
-        f"Latency: median forward pass here, on {device}, in float32 with batch normalisations folded, not compiled. "
-        "Multiply-adds are those of convolutions and matrix products for one image."
+        f"Latency is the median forward pass on this machine, {device}, in float32 with batch normalisations folded, "
+        f"not compiled; faster is that of a batch of {BATCHES[-1]}. Multiply-adds are those of convolutions and matrix "
+        "products for one image."
     )
+
+
+def _top1(source: Source, name: str) -> Spread:
+    column = source.subject.column
+    return column.teachers() if name == TEACHER else spread(list(column.scores(name).values()))
+
+
+def _percent(value: Spread) -> str:
+    return f"{value} %"
+
+
+def _spread(value: Spread) -> str:
+    return f", ± {value.std:.2f}{_seeds(value)}" if value.n > 1 else ""
+
+
+def _seeds(value: Spread) -> str:
+    return f", mean of {value.n} seeds" if value.n > 1 else ""
+
+
+def _over(gain: Gain) -> str:
+    return f"{gain.n} seeds" if gain.over == "seeds" else "test images"
+
+
+def _range(gain: Gain) -> str:
+    return f"{points(gain.low)} to {points(gain.high)}"
+
+
+def _ratio(large: float, small: float) -> str:
+    return times(large / small).removesuffix(TIMES)
+
+
+def _instead(pairs: list[tuple[str, str, str]]) -> str:
+    """One line a pair."""
+    return "\n".join(f"{name}: {own} for {teacher}" for name, own, teacher in pairs)

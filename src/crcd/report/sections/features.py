@@ -1,6 +1,7 @@
 """What distillation did to the features."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ CHOSEN = "chosen learner"
 def matrices_figure(source: Source) -> Figure:
     """Relation matrices of teacher and student before and after."""
     readings = source.readings
-    index = choose_anchors(readings.labels_N)
+    index = choose_anchors(readings.labels)
     names = [f"{_class(readings, i)} (image {i})" for i in index.tolist()]
     charts, likenesses = [], []
     for element in ELEMENTS:
@@ -42,10 +43,15 @@ def matrices_figure(source: Source) -> Figure:
         {"name": name, "cells": [f"{value:.2f}" for _, of, value in likenesses if of == name]}
         for name in dict.fromkeys(name for _, name, _ in likenesses)
     ]
-    content = {"header": ["features", "gradients"], "rows": rows, "notes": [], "caption": "Correlation with the teacher's matrix"}
+    content = {
+        "header": ["features", "gradients"],
+        "rows": rows,
+        "notes": [],
+        "caption": "Correlation with the teacher's matrix",
+    }
     reading = (
-        f"Each cell is how alike one network finds two of the same {len(index)} test images, sorted by class: red alike, "
-        "blue opposite. The more the student's squares look like the teacher's, the better it relates images as the teacher does."
+        f"Each cell is how alike a network finds two of the same {len(index)} test images, sorted by class (red alike, "
+        "blue opposite): the more a matrix looks like the teacher's, the more that network relates images as it does."
     )
     columns = 3 if BEFORE in readings.networks else 2
     return Figure(reading, charts, template="scores.html", content=content, columns=columns)
@@ -56,7 +62,7 @@ def cosines_figure(source: Source) -> Figure:
     readings, charts = source.readings, []
     for element in ELEMENTS:
         for title, networks in _panels(source, readings):
-            found = {name: cosine_counts(readings.networks[name], element, readings.labels_N) for name in networks}
+            found = {name: cosine_counts(readings.networks[name], element, readings.labels) for name in networks}
             charts.append(_shares(source, found, f"{title}, {element}s", of_focus=title == AFTER))
     reading = (
         "Cosines of pairs of test images of one class (blue) and of two classes (orange); a network that knows its "
@@ -72,17 +78,15 @@ def critic_figure(source: Source) -> Figure:
     found: dict[str, dict[str, dict[str, Tensor]]] = {element: {} for element in ELEMENTS}
     for name in (name for name in subject.learners if "crcd" in method_parts(name)):
         student, teacher = readings.networks[name], readings.networks[TEACHER]
-        for element, cosines in critic_cosines(subject, name, student, teacher, readings.labels_N).items():
+        for element, cosines in critic_cosines(subject, name, student, teacher, readings.labels).items():
             found[element][name] = cosines.shares()
-    charts = [
-        _shares(source, own, f"relations of {element}s", of_focus=True) for element, own in found.items() if own
-    ]
+    charts = [_shares(source, own, f"relations of {element}s", of_focus=True) for element, own in found.items() if own]
     if not charts:
         raise CrcdError("no learner contrasts relations: name a method with crcd")
     reading = (
-        "Cosines between a relation as the teacher has it and as the student has it, in CRCD's trained embedding: of the "
-        "same image (blue), which training pulls to 1, and of images of other classes (orange), which it pushes away. "
-        "Learners without crcd have no such embedding."
+        "Cosines between a relation as the teacher has it and as the student has it, in CRCD's trained embedding: of "
+        "the same image (blue), which training pulls to 1, and of images of other classes (orange), which it pushes "
+        "away; learners without crcd have none."
     )
     return Figure(reading, charts, columns=2)
 
@@ -102,10 +106,10 @@ def correlation_figure(source: Source) -> Figure:
         _matrix(source, baseline, names, subject.baseline, limit, of_focus=False),
         _matrix(source, cells, names, CHOSEN, limit, of_focus=True),
     ]
-    some = f"the {len(index)} classes with the largest ones of {len(kept)}" if len(index) < len(kept) else "all classes"
+    some = f" The {len(index)} of {len(kept)} classes that differ most are drawn." if len(index) < len(kept) else ""
     reading = (
-        f"How far the correlation of two classes' logits is from the teacher's, {some}, colours from -{limit:g} to {limit:g}: "
-        "the paler, the more the student confuses what its teacher confuses."
+        "How far the correlation of two classes' logits is from the teacher's (blue too low, red too high, full colour "
+        f"at {limit:g}): the paler, the more student and teacher take the same classes for alike.{some}"
     )
     return Figure(reading, charts, columns=2)
 
@@ -113,14 +117,14 @@ def correlation_figure(source: Source) -> Figure:
 def maps_figure(source: Source) -> Figure:
     """t-SNE maps of the features."""
     readings = source.readings
-    index = evenly(len(readings.labels_N), MAPPED)
-    labels, classes = readings.labels_N[index], readings.material.data.class_names
+    index = evenly(len(readings.labels), MAPPED)
+    labels, classes = readings.labels[index], readings.material.data.class_names
     charts = []
     for title, networks in _panels(source, readings):
         data: Columns = {name: [] for name in ("learner", "x", "y", "class", "name", "answer", "right")}
         for name in networks:
             reading = readings.networks[name]
-            place, answers = embedding_map(reading, index), reading.answer_N[index]
+            place, answers = embedding_map(reading, index), reading.answers[index]
             data["learner"] += [name] * len(index)
             data["x"] += [round(x, 3) for x in place[:, 0].tolist()]
             data["y"] += [round(y, 3) for y in place[:, 1].tolist()]
@@ -128,7 +132,7 @@ def maps_figure(source: Source) -> Figure:
             data["name"] += [classes[c] for c in labels.tolist()]
             data["answer"] += [classes[c] for c in answers.tolist()]
             data["right"] += (answers == labels).tolist()
-        chart = embedding(data, source.networks, source.subject.focus, title, len(classes), of_focus=title == AFTER)
+        chart = embedding(data, len(classes), source.cast, title, of_focus=title == AFTER)
         charts.append(chart)
     text = (
         f"{len(index)} test images by t-SNE of their features, coloured by class; a cross is a wrong answer. What lies "
@@ -140,11 +144,11 @@ def maps_figure(source: Source) -> Figure:
 def neighbours_figure(source: Source, pictures: Pictures) -> Figure:
     """Nearest neighbours of some images in each network."""
     readings, subject = source.readings, source.subject
-    labels, classes = readings.labels_N, readings.material.data.class_names
+    labels, classes = readings.labels, readings.material.data.class_names
     mended, lost = changed_images(readings.right(subject.focus), readings.right(subject.baseline), labels, QUERIES)
     others = choose_anchors(labels)
     query = torch.tensor(list(dict.fromkeys([*mended.tolist(), *lost.tolist(), *others[::3].tolist()]))[:QUERIES])
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"picture": pictures.place(i), "name": classes[int(labels[i])], "found": {}} for i in query.tolist()
     ]
     for name, reading in readings.networks.items():
@@ -156,8 +160,8 @@ def neighbours_figure(source: Source, pictures: Pictures) -> Figure:
     fixed = [name for name in (TEACHER, BEFORE) if name in readings.networks]
     content = {"rows": rows, "fixed": fixed, "learners": subject.learners, "after": AFTER}
     text = (
-        "The five test images that each network finds most like the one on the left; a frame with a tick is of its class, "
-        "a dashed one of another."
+        "The five test images that each network finds most like the one on the left: with a tick one of its class, in "
+        "a dashed frame one of another."
     )
     return Figure(text, template="neighbours.html", content=content)
 
@@ -169,7 +173,7 @@ def _panels(source: Source, readings: Readings) -> list[tuple[str, Sequence[str]
 
 
 def _class(readings: Readings, index: int) -> str:
-    return readings.material.data.class_names[int(readings.labels_N[index])]
+    return readings.material.data.class_names[int(readings.labels[index])]
 
 
 def _matrix(
@@ -183,7 +187,7 @@ def _matrix(
     }
     if of_focus:
         data["learner"] = [name for name in found for _ in range(size * size)]
-    return matrix(data, names, source.networks, source.subject.focus, title, limit, of_focus=of_focus)
+    return matrix(data, names, source.cast, title, limit, of_focus=of_focus)
 
 
 def _shares(source: Source, found: dict[str, dict[str, Tensor]], title: str, *, of_focus: bool) -> Chart:
@@ -191,8 +195,8 @@ def _shares(source: Source, found: dict[str, dict[str, Tensor]], title: str, *, 
     kinds = list(next(iter(found.values())))
     for name, of_kind in found.items():
         for kind, share in of_kind.items():
-            data["learner"] += [name] * BINS
-            data["kind"] += [kind] * BINS
-            data["cosine"] += [round(-1 + 2 * i / BINS, 3) for i in range(BINS)]
-            data["share"] += [round(x, 2) for x in share.tolist()]
-    return shares(data, source.networks, source.subject.focus, title, kinds, of_focus=of_focus)
+            data["learner"] += [name] * (BINS + 1)
+            data["kind"] += [kind] * (BINS + 1)
+            data["cosine"] += [round(-1 + 2 * i / BINS, 3) for i in range(BINS + 1)]
+            data["share"] += [round(x, 2) for x in [*share.tolist(), float(share[-1])]]
+    return shares(data, kinds, source.cast, title, of_focus=of_focus)

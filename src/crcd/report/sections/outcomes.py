@@ -12,12 +12,14 @@ from crcd.report.source import Source
 MOST_CLASSES = 40
 MOST_PAIRS = 10
 MOST_EXAMPLES = 12
+LEAST_IMAGES = 3
+"""Images of equal confidence from which on their accuracy is drawn."""
 
 
 def classes_figure(source: Source) -> Figure:
     """Gain of each class."""
     readings, subject = source.readings, source.subject
-    labels, names = readings.labels_N, readings.material.data.class_names
+    labels, names = readings.labels, readings.material.data.class_names
     baseline = readings.right(subject.baseline)
     data: Columns = {name: [] for name in ("learner", "number", "name", "gain", "accuracy", "baseline", "images")}
     rows = 0
@@ -36,10 +38,12 @@ def classes_figure(source: Source) -> Figure:
             data["baseline"].append(round(100 * own.baseline_right / own.images, 2))
             data["images"].append(own.images)
     count = len(labels.unique())
-    some = f" The {rows} classes of {count} that changed most are drawn." if count > rows else ""
-    text = f"Accuracy of the chosen learner in each class, less that of {subject.baseline}: bars to the right are classes that it helped."
+    some = f" The {rows} of {count} classes that changed most are drawn." if count > rows else ""
+    text = (
+        f"Accuracy of the chosen learner in each class, less that of {subject.baseline}: it helped those to the right."
+    )
     options = {"gain": "gain", "accuracy": "accuracy, lowest first", "number": "class number"}
-    chart = class_gains(data, source.networks, subject.focus, rows, subject.baseline)
+    chart = class_gains(data, source.cast, rows)
     return Figure(text + some, [chart], [Choice("sort_by", "sort by", options)])
 
 
@@ -47,28 +51,28 @@ def confusions_figure(source: Source) -> Figure:
     """Confusions that went and that came."""
     readings, subject = source.readings, source.subject
     names = readings.material.data.class_names
-    mended, new = ({name: [] for name in ("learner", "pair", "before", "after", "rank")} for _ in range(2))
+    mended: Columns = {name: [] for name in ("learner", "pair", "before", "after", "rank")}
+    new: Columns = {name: [] for name in mended}
     most = [0, 0]
     for learner in _distilled(source):
-        answers = (readings.networks[name].answer_N for name in (learner, subject.baseline))
-        changes = confusion_changes(*answers, readings.labels_N)
+        answers, before = (readings.networks[name].answers for name in (learner, subject.baseline))
+        changes = confusion_changes(answers, before, readings.labels)
         order = sorted(changes, key=lambda pair: changes[pair][1] - changes[pair][0])
         fewer = [pair for pair in order if changes[pair][1] < changes[pair][0]][:MOST_PAIRS]
         more = [pair for pair in reversed(order) if changes[pair][1] > changes[pair][0]][:MOST_PAIRS]
         for place, (data, pairs) in enumerate(((mended, fewer), (new, more))):
             most[place] = max(most[place], len(pairs))
             for rank, (c, wrong) in enumerate(pairs):
-                before, after = changes[c, wrong]
-                row = (learner, f"{names[c]}, taken for {names[wrong]}", before, after, rank)
+                row = (learner, f"{names[c]}, taken for {names[wrong]}", *changes[c, wrong], rank)
                 for name, value in zip(data, row, strict=True):
                     data[name].append(value)
     charts: list[Chart] = [
-        confusions(mended, source.networks, subject.focus, most[0], "mended", BETTER),
-        confusions(new, source.networks, subject.focus, most[1], "new", WORSE),
+        confusions(mended, source.cast, most[0], "mended", BETTER),
+        confusions(new, source.cast, most[1], "new", WORSE),
     ]
     text = (
-        f"Images of one class that were taken for another: by {subject.baseline} (ring) and by the chosen learner (dot); "
-        "the largest changes of either kind."
+        f"Images of one class taken for another, by {subject.baseline} (ring) and by the chosen learner (dot): the "
+        "largest changes of either kind."
     )
     return Figure(text, charts, columns=2)
 
@@ -76,8 +80,8 @@ def confusions_figure(source: Source) -> Figure:
 def examples_figure(source: Source, pictures: Pictures) -> Figure:
     """Images that changed sides."""
     readings, subject = source.readings, source.subject
-    labels, names = readings.labels_N, readings.material.data.class_names
-    answers = {name: reading.answer_N.tolist() for name, reading in readings.networks.items()}
+    labels, names = readings.labels, readings.material.data.class_names
+    answers = {name: reading.answers.tolist() for name, reading in readings.networks.items()}
     groups = {}
     for learner in _distilled(source):
         right, baseline = readings.right(learner), readings.right(subject.baseline)
@@ -98,8 +102,8 @@ def examples_figure(source: Source, pictures: Pictures) -> Figure:
                 ],
             }
             for title, count, wrong, index in (
-                (f"right now, wrong by {subject.baseline}", counts[0], subject.baseline, changed[0]),
-                (f"wrong now, right by {subject.baseline}", counts[1], learner, changed[1]),
+                (f"right now, wrong with {subject.baseline}", counts[0], subject.baseline, changed[0]),
+                (f"wrong now, right with {subject.baseline}", counts[1], learner, changed[1]),
             )
         ]
     text = "Test images that changed sides: the true class, below it the wrong answer."
@@ -110,25 +114,28 @@ def calibration_figure(source: Source) -> Figure:
     """Reliability diagram."""
     readings = source.readings
     data: Columns = {name: [] for name in ("learner", "images", "confidence", "accuracy")}
-    for name in source.networks:
-        bins = reliability(readings.networks[name].logits_NC, readings.labels_N)
+    for name in source.cast.names:
+        bins = reliability(readings.networks[name].logits_NC, readings.labels)
         for images, right, confidence in zip(*(own.tolist() for own in bins), strict=True):
-            if images:
+            if images >= LEAST_IMAGES:
                 data["learner"].append(name)
                 data["images"].append(images)
                 data["confidence"].append(round(100 * confidence / images, 2))
                 data["accuracy"].append(round(100 * right / images, 2))
-    text = "Above the dashed line a network is right more often than it believes, below it less often; larger dots hold more images."
-    return Figure(text, [calibration(data, source.networks, source.subject.focus)])
+    text = (
+        "Above the dashed line a network is right more often than it believes, below it less often; larger dots stand "
+        f"for more images, and those of fewer than {LEAST_IMAGES} are left out."
+    )
+    return Figure(text, [calibration(data, source.cast)])
 
 
 def agreement_figure(source: Source) -> Figure:
     """Agreement with the teacher."""
-    readings, count = source.readings, len(source.readings.labels_N)
-    teacher = readings.networks[TEACHER].answer_N
+    readings, count = source.readings, len(source.readings.labels)
+    teacher = readings.networks[TEACHER].answers
     data: Columns = {name: [] for name in ("learner", "case", "images", "share", "place")}
     for name in source.subject.learners:
-        cases = agreement_counts(readings.networks[name].answer_N, teacher, readings.labels_N)
+        cases = agreement_counts(readings.networks[name].answers, teacher, readings.labels)
         for place, (case, images) in enumerate(cases.items()):
             data["learner"].append(name)
             data["case"].append(case)
@@ -136,7 +143,7 @@ def agreement_figure(source: Source) -> Figure:
             data["share"].append(round(100 * images / count, 2))
             data["place"].append(place)
     text = "How each learner's answers and the teacher's go together; in the two blue parts they agree."
-    return Figure(text, [agreement(data, source.networks, source.subject.focus)])
+    return Figure(text, [agreement(data, source.cast)])
 
 
 def _distilled(source: Source) -> list[str]:

@@ -17,7 +17,8 @@ def repeat_figure(source: Source) -> Figure:
     summaries = [run.summary for run in runs]
     versions = [", ".join(f"{name} {version}" for name, version in s.get("versions", {}).items()) for s in summaries]
     facts = {
-        "data": _each(f"{s['data']}, {s['train_images']} training images, scored on {s['scored_images']} {s['scored_on']} images" for s in summaries),
+        "data": _each(f"{s['data']}, {s['train_images']} training images" for s in summaries),
+        "scored on": _each(f"{s['scored_images']} {s['scored_on']} images" for s in summaries),
         "labelled images the students saw": _each(f"{s['student_images']}" for s in summaries),
         "seeds": _each(str(run.config.seed) for run in runs),
         "epochs": _each(str(s["epochs"]) for s in summaries),
@@ -29,9 +30,7 @@ def repeat_figure(source: Source) -> Figure:
         "folders": _each(str(run.folder.path) for run in runs),
         "left out": _each(f"{name}: {why}" for s in summaries for name, why in s.get("failed", {}).items()),
     }
-    settings = [
-        (str(run.folder.path), run.folder.config.read_text(encoding="utf-8")) for run in runs[:1]
-    ]
+    settings = [(str(run.folder.path), run.folder.config.read_text(encoding="utf-8")) for run in runs[:1]]
     content = {"commands": _commands(runs), "facts": {k: v for k, v in facts.items() if v}, "settings": settings}
     text = "On the CPU the same command gives the same numbers to the bit; on a GPU nearly so."
     return Figure(text, template="repeat.html", content=content)

@@ -23,43 +23,43 @@ def accuracy_figure(source: Source) -> Figure:
     """Accuracy and agreement over the epochs."""
     points = curve_points(source.subject)
     top1 = source.subject.column.teachers().mean
-    charts = [curve(_of(points, "top1"), source.networks, source.subject.focus, "top-1 %", rule=top1, height=260)]
+    charts = [curve(_of(points, "top1"), source.cast, "top-1 %", teacher=top1, height=260)]
     if agreement := _of(points, "agreement"):
         title = "agreement with the teacher, %"
-        charts.append(curve(agreement, source.networks, source.subject.focus, title, height=260))
-    reading = "Test accuracy after each epoch (dashed: the teacher's), and how often student and teacher name one class."
+        charts.append(curve(agreement, source.cast, title, height=260))
+    reading = "Accuracy after each epoch (dashed: the teacher's), and how often student and teacher name one class."
     return Figure(reading + _band(points), charts, columns=2)
 
 
 def loss_figure(source: Source) -> Figure:
     """The loss and its parts."""
-    points, subject = curve_points(source.subject), source.subject
-    charts = [
-        curve(_of(points, name), source.networks, subject.focus, NAMES.get(name, name)) for name in loss_parts(points)
-    ]
-    reading = "Mean of each epoch's steps; each part stands as the method reports it, and a learner is drawn where it has that part."
+    points = curve_points(source.subject)
+    charts = [curve(_of(points, name), source.cast, NAMES.get(name, name)) for name in loss_parts(points)]
+    reading = (
+        "Means of each epoch's steps, each part as its method reports it; a learner is drawn where it has that part."
+    )
     return Figure(reading + _band(points), charts, columns=3)
 
 
 def bounds_figure(source: Source) -> Figure:
     """Lower bounds of mutual information."""
-    points, subject = curve_points(source.subject), source.subject
+    points = curve_points(source.subject)
     names = dict.fromkeys(point.name for point in points if point.name.endswith("mi_bound"))
     if not names:
         raise CrcdError("no learner contrasts relations: the bound is one of crcd and crd")
-    charts = [curve(_of(points, name), source.networks, subject.focus, NAMES.get(name, name)) for name in names]
-    reading = "A lower bound of what teacher and student share; higher means that the student's relations tell more of the teacher's."
+    charts = [curve(_of(points, name), source.cast, NAMES.get(name, name)) for name in names]
+    reading = "Lower bounds of what both share: the higher, the more the student's relations tell of the teacher's."
     return Figure(reading, charts, columns=3)
 
 
 def schedule_figure(source: Source) -> Figure:
     """Learning rate and weights."""
-    points, subject = curve_points(source.subject), source.subject
+    points = curve_points(source.subject)
     charts = [
-        curve(_of(points, "lr"), source.networks, subject.focus, "learning rate at the epoch's end"),
-        weights(weight_points(subject), source.networks, subject.focus, "weights of the terms"),
+        curve(_of(points, "lr"), source.cast, "learning rate at the epoch's end"),
+        weights(weight_points(source.subject), source.cast, "weights of the terms"),
     ]
-    reading = "The learning rate, which all learners share, and by how much each term of the chosen learner's loss is multiplied."
+    reading = "The learning rate, which all learners share, and the factor of each term in the chosen learner's loss."
     return Figure(reading, charts, columns=2)
 
 
