@@ -36,6 +36,7 @@ class CriticCosines(NamedTuple):
         return {name: 100 * count / count.sum().clamp(min=1) for name, count in counts.items()}
 
 
+@torch.no_grad()
 def critic_cosines(
     subject: Subject, learner: str, student: Reading, teacher: Reading, labels_N: Tensor
 ) -> dict[str, CriticCosines]:
@@ -81,7 +82,6 @@ def _cosines(
     return CriticCosines(cosine_BAM.diagonal(dim1=0, dim2=2).T[away_BA], cosine_BAM[other_BAM])
 
 
-@torch.no_grad()
 def _embedding(config: RelationConfig, state: dict[str, Tensor], name: str, x_BE: Tensor) -> Tensor:
     head = Embedding(x_BE.shape[1], config.dim, bias=f"{name}.linear.bias" in state)
     head.load_state_dict({own.removeprefix(f"{name}."): x for own, x in state.items() if own.startswith(f"{name}.")})
@@ -89,7 +89,6 @@ def _embedding(config: RelationConfig, state: dict[str, Tensor], name: str, x_BE
     return embedded
 
 
-@torch.no_grad()
 def _relation(config: RelationConfig, state: dict[str, Tensor]) -> Relation:
     if config.relation == "difference":
         return Difference()

@@ -2,14 +2,14 @@
 
 import math
 
-MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
+MINUS, TIMES, SPACE = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}", "\N{NO-BREAK SPACE}"
 UNITS = (("", 1.0), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12))
 
 
 def short(value: float, unit: str = "") -> str:
     """Three digits and a unit's prefix, such as 272 k."""
     name, size = next(((n, s) for n, s in reversed(UNITS) if abs(value) >= s), UNITS[0])
-    return f"{three(value / size)} {name}{unit}".rstrip()
+    return f"{three(value / size)}{SPACE}{name}{unit}".rstrip(SPACE)
 
 
 def three(value: float) -> str:
@@ -23,7 +23,7 @@ def three(value: float) -> str:
 
 def milliseconds(seconds: float) -> str:
     """A time in ms, three digits."""
-    return f"{three(1000 * seconds)} ms"
+    return f"{three(1000 * seconds)}{SPACE}ms"
 
 
 def points(value: float) -> str:

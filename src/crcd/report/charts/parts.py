@@ -66,7 +66,7 @@ def rows_axis(limit: int) -> alt.Axis:
 
 def counts_axis() -> alt.Axis:
     """An axis of whole numbers."""
-    return alt.Axis(tickCount=5, labelExpr="datum.value % 1 ? '' : datum.label")
+    return alt.Axis(tickCount=5, format="d", labelExpr="datum.value % 1 ? '' : datum.label")
 
 
 def finished(

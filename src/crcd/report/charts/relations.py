@@ -29,7 +29,13 @@ def matrix(data: Columns, names: Sequence[str], cast: Cast, title: str, limit: f
     axis = None
     if len(names) <= FEW:
         axis = alt.Axis(
-            labelExpr="names[datum.value]", title=None, ticks=False, domain=False, labelAngle=0, labelLimit=70
+            labelExpr="names[datum.value]",
+            title=None,
+            grid=False,
+            ticks=False,
+            domain=False,
+            labelAngle=0,
+            labelLimit=70,
         )
     scale = alt.Scale(domain=[-limit, limit], range=DIVERGING, clamp=True)
     chart = (

@@ -9,7 +9,7 @@ from crcd.report.cost import BATCHES, Cost
 from crcd.report.gain import Gain
 from crcd.report.networks import TEACHER
 from crcd.report.source import Source
-from crcd.report.words import TIMES, milliseconds, points, short, times
+from crcd.report.words import SPACE, TIMES, milliseconds, points, short, times
 from crcd.train.device import describe
 
 
@@ -89,7 +89,7 @@ def _accuracy_tiles(source: Source, learner: str) -> list[Tile]:
     for name, label in {**shown, TEACHER: "teacher"}.items():
         top1 = _top1(source, name)
         network = source.subject.first.config.teacher if name == TEACHER else source.subject.first.config.student
-        tiles.append(Tile(label, f"{top1.mean:.2f} %", f"{network}{_spread(top1)}", name))
+        tiles.append(Tile(label, f"{top1.mean:.2f}{SPACE}%", f"{network}{_spread(top1)}", name))
     if gain is not None:
         note = "" if gain.over is None else f"points; 95 % interval over {_over(gain)}: {_range(gain)}"
         tiles.append(Tile("gain", points(gain.points), note or "points; no interval"))
@@ -102,11 +102,11 @@ def _cost_tiles(own: Cost, teacher: Cost) -> list[Tile]:
         ("multiply-adds", short(own.multiply_adds), short(teacher.multiply_adds)),
     ]
     if own.file_bytes is not None and teacher.file_bytes is not None:
-        pairs.append(("file", short(own.file_bytes, "B"), short(teacher.file_bytes, "B")))
+        pairs.append(("on disk", short(own.file_bytes, "B"), short(teacher.file_bytes, "B")))
     tiles = [Tile("smaller", times(teacher.parameters / own.parameters), _instead(pairs))]
     if own.latency:
         took = [
-            (f"batch of {batch}", milliseconds(own.latency[batch]), milliseconds(teacher.latency[batch]))
+            (f"for {batch}", milliseconds(own.latency[batch]), milliseconds(teacher.latency[batch]))
             for batch in BATCHES
         ]
         tiles.append(Tile("faster", times(teacher.latency[BATCHES[-1]] / own.latency[BATCHES[-1]]), _instead(took)))
@@ -121,8 +121,8 @@ def measured_where(source: Source) -> str:
         return f"Latency was not measured: {error}."
     return (
         f"Latency is the median forward pass on this machine, {device}, in float32 with batch normalisations folded, "
-        f"not compiled; faster is that of a batch of {BATCHES[-1]}. Multiply-adds are those of convolutions and matrix "
-        "products for one image."
+        f"not compiled, for batches of {BATCHES[0]} and {BATCHES[1]} images; faster compares the latter. Multiply-adds "
+        "are those of convolutions and matrix products for one image."
     )
 
 
@@ -132,7 +132,7 @@ def _top1(source: Source, name: str) -> Spread:
 
 
 def _percent(value: Spread) -> str:
-    return f"{value} %"
+    return f"{value}{SPACE}%"
 
 
 def _spread(value: Spread) -> str:
@@ -157,4 +157,4 @@ def _ratio(large: float, small: float) -> str:
 
 def _instead(pairs: list[tuple[str, str, str]]) -> str:
     """One line a pair."""
-    return "\n".join(f"{name}: {own} for {teacher}" for name, own, teacher in pairs)
+    return "\n".join(f"{own} of {teacher} {name}" for name, own, teacher in pairs)
