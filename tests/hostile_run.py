@@ -17,10 +17,10 @@ CLASSES = (
 """Names of classes; a folder can't have a slash in its name, so there is another one in place of it."""
 
 
-def folder(root: Path, classes: tuple[str, ...] = CLASSES, size: int = 16, test: int = 4) -> Path:
+def folder(root: Path, classes: tuple[str, ...] = CLASSES, size: int = 16, train: int = 8, test: int = 4) -> Path:
     """Coloured noise in as many classes."""
     torch.manual_seed(0)
-    for part, count in (("train", 8), ("val", test)):
+    for part, count in (("train", train), ("val", test)):
         for number, name in enumerate(classes):
             place = root / part / name.replace("/", "\N{DIVISION SLASH}")
             place.mkdir(parents=True)

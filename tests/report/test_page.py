@@ -114,15 +114,17 @@ def test_names_of_all_kinds_are_escaped(settings, tmp_path):
     assert any("<i>run</i>" in text for text in found.texts["span"])
 
 
+@pytest.mark.slow
 def test_many_classes_of_pictures_stay_within_the_bound(settings, tmp_path):
-    photos = folder(tmp_path / "photos", tuple(f"class number {i}" for i in range(100)), size=96, test=2)
+    photos = folder(tmp_path / "photos", tuple(f"class number {i}" for i in range(100)), size=64, train=2, test=2)
     path = tmp_path / "report.html"
-    small = {"image_size": 96, "batch_size": 400, "teacher": "resnet8"}
-    write_report([run(settings, photos, tmp_path / "run", **small)], path, place=Place("cpu"))
+    large = {"image_size": 64, "batch_size": 50}
+    write_report([run(settings, photos, tmp_path / "run", **large)], path, place=Place("cpu"))
     assert missing(path) == []
     assert 1_000_000 < path.stat().st_size < MOST_BYTES
 
 
+@pytest.mark.slow
 def test_without_images_and_weights_the_rest_is_shown(settings, tmp_path):
     photos = folder(tmp_path / "photos")
     ended = run(settings, photos, tmp_path / "run")
@@ -141,6 +143,7 @@ def test_without_images_and_weights_the_rest_is_shown(settings, tmp_path):
     assert all("no such file" in reason for reason in missing(path))
 
 
+@pytest.mark.slow
 def test_one_learner_alone(settings, tmp_path):
     path = tmp_path / "report.html"
     write_report(
@@ -152,6 +155,7 @@ def test_one_learner_alone(settings, tmp_path):
     assert sum("no learner contrasts relations" in reason for reason in reasons) == 2
 
 
+@pytest.mark.slow
 def test_several_seeds_and_setups(runs, settings, tmp_path):
     other = run(settings, folder(tmp_path / "photos"), tmp_path / "run")
     path = tmp_path / "report.html"

@@ -21,12 +21,14 @@ class Chart:
         tables: these data sets, by name.
         title: above it.
         square: as high as wide.
+        of_focus: shows the learner looked at alone, who may have nothing in it.
     """
 
     spec: dict[str, Any]
     tables: dict[str, Columns]
     title: str = ""
     square: bool = False
+    of_focus: bool = False
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,10 @@ def render(source: Source, answers: list[Answer], note: str, sections: list[Sect
     data = {
         "config": CONFIG,
         "choice": {"focus": subject.focus, "shown": subject.learners},
-        "charts": {name: {"spec": chart.spec, "tables": chart.tables} for name, chart in charts.items()},
+        "charts": {
+            name: {"spec": chart.spec, "tables": chart.tables, "ofFocus": chart.of_focus}
+            for name, chart in charts.items()
+        },
     }
     environment = Environment(
         loader=PackageLoader("crcd.report"),

@@ -37,7 +37,8 @@ def class_gains(data: Columns, cast: Cast, rows: int) -> Chart:
         color=alt.condition("datum.gain >= 0", alt.value(BETTER), alt.value(WORSE)),
     )
     zero = base.mark_tick(thickness=2, color="var(--faint)").encode(x=alt.datum(0))
-    return finished(alt.layer(bars, zero), cast, data, height=ROW * rows + 40, choices={"sort_by": "gain"})
+    layers = alt.layer(bars, zero)
+    return finished(layers, cast, data, height=ROW * rows + 40, choices={"sort_by": "gain"}, of_focus=True)
 
 
 def confusions(data: Columns, cast: Cast, rows: int, title: str, colour: str) -> Chart:
@@ -61,7 +62,8 @@ def confusions(data: Columns, cast: Cast, rows: int, title: str, colour: str) ->
     ring = base.mark_point(size=70, strokeWidth=2, fill="var(--card)", opacity=1).encode(x=before)
     after = alt.X("after:Q", title="images", axis=counts_axis())
     dot = base.mark_point(filled=True, size=90, opacity=1).encode(x=after)
-    return finished(alt.layer(rule, ring, dot), cast, data, title, height=ROW * max(rows, 2) + 45)
+    height = ROW * max(rows, 2) + 45
+    return finished(alt.layer(rule, ring, dot), cast, data, title, height=height, of_focus=True)
 
 
 def calibration(data: Columns, cast: Cast) -> Chart:

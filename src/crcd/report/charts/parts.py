@@ -78,6 +78,7 @@ def finished(
     height: int | None = None,
     choices: Mapping[str, Any] | None = None,
     more: Mapping[str, Columns] | None = None,
+    of_focus: bool = False,
 ) -> Chart:
     """The chart's specification, as wide as its place, with what the page can set and its data beside it.
 
@@ -89,6 +90,7 @@ def finished(
         height: pixels; None makes it square.
         choices: further parameters, and their first values.
         more: further data, by name.
+        of_focus: whether it shows the learner looked at alone.
     """
     values = {"focus": cast.focus, "shown": list(cast.learners), **(choices or {})}
     chart = chart.add_params(*(alt.param(name=name, value=value) for name, value in values.items()))
@@ -97,4 +99,4 @@ def finished(
     spec |= {"width": "container", "height": "container" if height is None else height}
     for name in ("$schema", "config"):
         spec.pop(name, None)
-    return Chart(spec, {"data": data, **(more or {})}, title, square=height is None)
+    return Chart(spec, {"data": data, **(more or {})}, title, square=height is None, of_focus=of_focus)

@@ -49,7 +49,7 @@ def matrix(data: Columns, names: Sequence[str], cast: Cast, title: str, limit: f
             tooltip=[alt.Tooltip("one:N"), alt.Tooltip("other:N"), alt.Tooltip("value:Q", format="+.2f")],
         )
     )
-    return finished(chart, cast, data, title, choices={"names": list(names)})
+    return finished(chart, cast, data, title, choices={"names": list(names)}, of_focus=of_focus)
 
 
 def shares(data: Columns, kinds: Sequence[str], cast: Cast, title: str, *, of_focus: bool) -> Chart:
@@ -68,7 +68,7 @@ def shares(data: Columns, kinds: Sequence[str], cast: Cast, title: str, *, of_fo
             ],
         )
     )
-    return finished(chart, cast, data, title, height=130)
+    return finished(chart, cast, data, title, height=130, of_focus=of_focus)
 
 
 def embedding(data: Columns, classes: int, cast: Cast, title: str, *, of_focus: bool) -> Chart:
@@ -86,11 +86,11 @@ def embedding(data: Columns, classes: int, cast: Cast, title: str, *, of_focus: 
         tooltip=[alt.Tooltip("name:N", title="class"), alt.Tooltip("answer:N", title="answer")],
     )
     if classes > FEW:
-        return finished(points, cast, data, title)
+        return finished(points, cast, data, title, of_focus=of_focus)
     middle = base.transform_aggregate(x="median(x)", y="median(y)", groupby=["name"]).encode(text="name:N")
     halo = middle.mark_text(fontSize=13, fontWeight=700, dy=-13, stroke="var(--card)", strokeWidth=4)
     names = middle.mark_text(fontSize=13, fontWeight=700, dy=-13, color="var(--ink)")
-    return finished(alt.layer(points, halo, names), cast, data, title)
+    return finished(alt.layer(points, halo, names), cast, data, title, of_focus=of_focus)
 
 
 def _own(*, of_focus: bool) -> alt.Chart:

@@ -8,12 +8,18 @@ const rows = (columns) => {
   return (columns[names[0]] ?? []).map((_, i) => Object.fromEntries(names.map((name) => [name, columns[name][i]])));
 };
 
-const draw = async (id, { spec, tables }) => {
+const draw = async (id, { spec, tables, ofFocus }) => {
   const place = document.getElementById(id);
   const datasets = Object.fromEntries(Object.entries(tables).map(([name, columns]) => [name, rows(columns)]));
   try {
-    const { view } = await window.vegaEmbed(place, { ...spec, datasets }, { renderer: "svg", actions: false, config: page.config });
-    views.push({ view, knows: new Set(spec.params.map((param) => param.name)) });
+    const { view } = await window.vegaEmbed(place, { ...spec, datasets }, {
+      renderer: "svg",
+      actions: false,
+      config: page.config,
+      logLevel: 1, // errors: that a learner has no values in a chart is no mistake
+    });
+    const owners = ofFocus && tables.data.learner ? new Set(tables.data.learner) : null;
+    views.push({ place, view, owners, knows: new Set(spec.params.map((param) => param.name)) });
   } catch (error) {
     place.textContent = `This chart could not be drawn: ${error.message}`;
     console.error(error);
@@ -24,7 +30,8 @@ const update = () => {
   const number = learners.indexOf(choice.focus);
   for (const part of document.querySelectorAll("[data-learner]")) part.hidden = Number(part.dataset.learner) !== number;
   for (const row of document.querySelectorAll("tr[data-row]")) row.classList.toggle("chosen", row.dataset.row === choice.focus);
-  return Promise.all(views.map(({ view, knows }) => {
+  return Promise.all(views.map(({ place, view, owners, knows }) => {
+    place.classList.toggle("empty", owners !== null && !owners.has(choice.focus));
     for (const [name, value] of Object.entries(choice)) if (knows.has(name)) view.signal(name, value);
     return view.runAsync();
   }));
