@@ -58,6 +58,7 @@ class Figure:
         content: what that needs.
         missing: why it could not be made; empty where it was.
         columns: charts in a row where there is room.
+        narrow_columns: charts in a row on a telephone.
     """
 
     reading: str = ""
@@ -67,6 +68,7 @@ class Figure:
     content: dict[str, Any] = field(default_factory=dict)
     missing: str = ""
     columns: int = 1
+    narrow_columns: int = 1
 
 
 def attempt(title: str, make: Callable[[], Figure]) -> Figure:

@@ -97,7 +97,7 @@ def calibration(data: Columns, cast: Cast) -> Chart:
 def agreement(data: Columns, cast: Cast) -> Chart:
     """How each learner's answers and the teacher's go together, a bar each."""
     scale = alt.Scale(domain=list(AGREEMENT), range=[f"var(--agree-{i})" for i in range(len(AGREEMENT))])
-    legend = alt.Legend(title=None, orient="top", columns=2, symbolType="square", labelLimit=220)
+    legend = alt.Legend(title=None, orient="top", columns=2, symbolType="square", labelLimit=220, rowPadding=5)
     chart = (
         named()
         .transform_filter(IS_SHOWN)

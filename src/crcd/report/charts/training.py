@@ -42,15 +42,20 @@ def curve(points: Sequence[Point], cast: Cast, title: str, *, teacher: float | N
 
 
 def weights(points: Sequence[Point], cast: Cast, title: str) -> Chart:
-    """Weights of the terms of the learner looked at; terms of one weight share a line and its name."""
+    """Weights of the terms of the learner looked at; terms of one weight share a line."""
     fields = ("learner", "epoch", "name", "mean")
     data: Columns = {name: [getattr(point, name) for point in points] for name in fields}
+    legend = alt.Legend(title=None, orient="bottom", columns=1, labelLimit=0, symbolType="stroke", symbolSize=400)
     base = (
         named()
         .transform_filter(IS_FOCUS)
-        .encode(x=EPOCHS, y=alt.Y("mean:Q", title=None, axis=alt.Axis(tickCount=5)), detail="name:N")
+        .encode(
+            x=EPOCHS,
+            y=alt.Y("mean:Q", title=None, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=4)),
+            strokeDash=alt.StrokeDash("name:N", legend=legend, sort=None),
+        )
     )
-    line = base.mark_line(interpolate="step-after", strokeWidth=1.8, color="var(--ink)")
+    line = base.mark_line(interpolate="step-after", strokeWidth=2, color="var(--ink)")
     hover = base.mark_point(opacity=0, size=120).encode(
         tooltip=[
             alt.Tooltip("name:N", title="terms"),
@@ -58,6 +63,4 @@ def weights(points: Sequence[Point], cast: Cast, title: str) -> Chart:
             alt.Tooltip("mean:Q", title="weight", format=".4~g"),
         ]
     )
-    last = base.transform_joinaggregate(last="max(epoch)").transform_filter("datum.epoch == datum.last")
-    names = last.mark_text(align="right", dy=9, fontSize=11, color="var(--muted)", limit=320).encode(text="name:N")
-    return finished(alt.layer(line, hover, names), cast, data, title, height=170)
+    return finished(alt.layer(line, hover), cast, data, title, height=210)

@@ -106,7 +106,7 @@ def _cost_tiles(own: Cost, teacher: Cost) -> list[Tile]:
     tiles = [Tile("smaller", times(teacher.parameters / own.parameters), _instead(pairs))]
     if own.latency:
         took = [
-            (f"for {batch}", milliseconds(own.latency[batch]), milliseconds(teacher.latency[batch]))
+            (f"for a batch of{SPACE}{batch}", milliseconds(own.latency[batch]), milliseconds(teacher.latency[batch]))
             for batch in BATCHES
         ]
         tiles.append(Tile("faster", times(teacher.latency[BATCHES[-1]] / own.latency[BATCHES[-1]]), _instead(took)))

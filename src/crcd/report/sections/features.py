@@ -54,7 +54,7 @@ def matrices_figure(source: Source) -> Figure:
         "blue opposite): the more a matrix looks like the teacher's, the more that network relates images as it does."
     )
     columns = 3 if BEFORE in readings.networks else 2
-    return Figure(reading, charts, template="scores.html", content=content, columns=columns)
+    return Figure(reading, charts, template="scores.html", content=content, columns=columns, narrow_columns=columns)
 
 
 def cosines_figure(source: Source) -> Figure:
@@ -111,7 +111,7 @@ def correlation_figure(source: Source) -> Figure:
         "How far the correlation of two classes' logits is from the teacher's (blue too low, red too high, full colour "
         f"at {limit:g}): the paler, the more student and teacher take the same classes for alike.{some}"
     )
-    return Figure(reading, charts, columns=2)
+    return Figure(reading, charts, columns=2, narrow_columns=2)
 
 
 def maps_figure(source: Source) -> Figure:

@@ -56,7 +56,7 @@ def schedule_figure(source: Source) -> Figure:
     """Learning rate and weights."""
     points = curve_points(source.subject)
     charts = [
-        curve(_of(points, "lr"), source.cast, "learning rate at the epoch's end"),
+        curve(_of(points, "lr"), source.cast, "learning rate at the epoch's end", height=210),
         weights(weight_points(source.subject), source.cast, "weights of the terms"),
     ]
     reading = "The learning rate, which all learners share, and the factor of each term in the chosen learner's loss."

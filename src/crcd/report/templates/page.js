@@ -30,6 +30,7 @@ const update = () => {
   const number = learners.indexOf(choice.focus);
   for (const part of document.querySelectorAll("[data-learner]")) part.hidden = Number(part.dataset.learner) !== number;
   for (const row of document.querySelectorAll("tr[data-row]")) row.classList.toggle("chosen", row.dataset.row === choice.focus);
+  document.querySelector("input[name=focus]:checked")?.parentElement.scrollIntoView({ block: "nearest", inline: "nearest" });
   return Promise.all(views.map(({ place, view, owners, knows }) => {
     place.classList.toggle("empty", owners !== null && !owners.has(choice.focus));
     for (const [name, value] of Object.entries(choice)) if (knows.has(name)) view.signal(name, value);
