@@ -6,8 +6,11 @@ from html.parser import HTMLParser
 import pytest
 
 from crcd.report.figure import Figure, attempt
+from crcd.report.gain import gain_over_images
 from crcd.report.networks import Place
 from crcd.report.report import write_report
+from crcd.report.sections import answer
+from crcd.report.words import points
 from hostile_run import CLASSES, folder, run
 
 MOST_BYTES = 3_000_000
@@ -75,13 +78,16 @@ def test_the_answer_is_that_of_the_run(page, source):
     own = source.subject.first.learners["crcd+kd"]["top1"]
     (sentence,) = [text for text in sentences if "taught by crcd+kd" in text]
     space = "\N{NO-BREAK SPACE}"
-    assert sentence.startswith(f"resnet8 taught by crcd+kd gets {own:.2f}{space}% of 360 test images right, ")
     gain = own - source.subject.first.learners["ce"]["top1"]
-    assert (
-        f"{abs(gain):.2f} points {'more' if gain >= 0 else 'fewer'} than on its own (95 % interval over test images"
-        in sentence
+    assert sentence.startswith(
+        f"resnet8 taught by crcd+kd gets {own:.2f}{space}% of 360 test images right, "
+        f"{abs(gain):.2f} points {'more' if gain >= 0 else 'fewer'} than on its own, with all of the parameters and "
     )
+    assert sentence.endswith(f"of its teacher, resnet8, which gets {source.subject.first.teacher['top1']:.2f}{space}%.")
     assert f"{own:.2f}{space}%" in found.texts["b"]
+    expected = gain_over_images(source.readings.right("crcd+kd"), source.readings.right("ce"))
+    interval = f"points; 95 % interval over test images: {points(expected.low)} to {points(expected.high)}"
+    assert interval in found.texts["small"]
 
 
 def test_numbers_of_charts_are_those_of_the_run(page, source):
@@ -174,3 +180,8 @@ def test_a_part_that_breaks_does_not_break_the_page(caplog):
 
     assert attempt("Broken", broken).missing == "ZeroDivisionError: by nought"
     assert "'Broken' could not be made" in caplog.text
+
+
+@pytest.mark.parametrize(("own", "whole", "text"), [(2, 7, "1/3.5 of"), (10, 10.1, "all of"), (12, 10, "1.2 times")])
+def test_parts_in_words(own, whole, text):
+    assert answer._share(own, whole) == text

@@ -9,7 +9,7 @@ from crcd.report.cost import BATCHES, Cost
 from crcd.report.gain import Gain
 from crcd.report.networks import TEACHER
 from crcd.report.source import Source
-from crcd.report.words import SPACE, TIMES, milliseconds, points, short, times
+from crcd.report.words import SPACE, milliseconds, points, short, three, times
 from crcd.train.device import describe
 
 
@@ -47,11 +47,10 @@ class Answer:
 
 def answer(source: Source, learner: str) -> Answer:
     """The answer about a learner."""
-    own, teacher = source.costs[learner], source.costs[TEACHER]
     return Answer(
         learner,
-        _sentence(source, learner) + _thrift(own, teacher),
-        [*_accuracy_tiles(source, learner), *_cost_tiles(own, teacher)],
+        _sentence(source, learner),
+        [*_accuracy_tiles(source, learner), *_cost_tiles(source.costs[learner], source.costs[TEACHER])],
     )
 
 
@@ -60,25 +59,23 @@ def _sentence(source: Source, learner: str) -> str:
     run, own = subject.run(learner), _top1(source, learner)
     taught = "on its own" if learner == PLAIN else f"taught by {learner}"
     images = f"{run.summary['scored_images']:,} {run.summary['scored_on']} images"
-    text = f"{run.config.student} {taught} gets {_percent(own)} of {images} right{_seeds(own)}"
+    seeds = f" (mean of {own.n} seeds)" if own.n > 1 else ""
+    more = ""
     if gain is not None:
         than = "on its own" if subject.baseline == PLAIN else f"taught by {subject.baseline}"
-        text += f", {abs(gain.points):.2f} points {'more' if gain.points >= 0 else 'fewer'} than {than}"
-        if gain.over is not None:
-            text += f" (95 % interval over {_over(gain)}: {_range(gain)})"
-    return f"{text}; its teacher, {run.config.teacher}, gets {_percent(_top1(source, TEACHER))}."
+        more = f", {abs(gain.points):.2f} points {'more' if gain.points >= 0 else 'fewer'} than {than}"
+    return (
+        f"{run.config.student} {taught} gets {_percent(own)} of {images} right{seeds}{more}, "
+        f"{_thrift(source.costs[learner], source.costs[TEACHER])} of its teacher, {run.config.teacher}, "
+        f"which gets {_percent(_top1(source, TEACHER))}."
+    )
 
 
 def _thrift(own: Cost, teacher: Cost) -> str:
-    text = (
-        f" It has 1/{_ratio(teacher.parameters, own.parameters)} of its teacher's parameters and "
-        f"1/{_ratio(teacher.multiply_adds, own.multiply_adds)} of its multiply-adds"
-    )
-    if own.latency:
-        batch = BATCHES[-1]
-        took, takes = (milliseconds(cost.latency[batch]) for cost in (teacher, own))
-        text += f"; a batch of {batch} takes {takes} in place of {took}"
-    return f"{text}."
+    text = f"with {_share(own.parameters, teacher.parameters)} the parameters"
+    if not own.latency:
+        return f"{text} and {_share(own.multiply_adds, teacher.multiply_adds)} the multiply-adds"
+    return f"{text} and {_share(own.latency[BATCHES[-1]], teacher.latency[BATCHES[-1]])} the time"
 
 
 def _accuracy_tiles(source: Source, learner: str) -> list[Tile]:
@@ -151,8 +148,10 @@ def _range(gain: Gain) -> str:
     return f"{points(gain.low)} to {points(gain.high)}"
 
 
-def _ratio(large: float, small: float) -> str:
-    return times(large / small).removesuffix(TIMES)
+def _share(own: float, whole: float) -> str:
+    """What part one number is of another: 1/3.5 of, all of, or 1.2 times."""
+    large, small = (three(round(ratio, 1)) for ratio in (own / whole, whole / own))
+    return "all of" if large == small == "1" else f"1/{small} of" if own < whole else f"{large} times"
 
 
 def _instead(pairs: list[tuple[str, str, str]]) -> str:
