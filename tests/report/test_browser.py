@@ -123,7 +123,7 @@ def test_learners_can_be_left_out_and_classes_sorted(opened, page):
             .sort((a, b) => a.getBoundingClientRect().y - b.getBoundingClientRect().y)
             .map((text) => text.textContent)"""
     )
-    assert names == [str(number) for number in range(10)]
+    assert names[:10] == [str(number) for number in range(10)]  # below them is a label of the other axis
 
 
 def test_values_are_shown_on_hover(opened, page):
