@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from crcd.report.words import milliseconds, points, short, three, times
+from crcd.report.words import brief, milliseconds, points, short, three, times
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,9 @@ def test_differences_and_ratios():
     assert points(-2.5) == "\N{MINUS SIGN}2.50"
     assert times(3.46) == "3.5\N{MULTIPLICATION SIGN}"
     assert times(12.4) == "12\N{MULTIPLICATION SIGN}"
+
+
+def test_names_are_cut():
+    assert brief("eighteen letters !") == "eighteen letters !"
+    assert brief("nineteen letters !!") == "nineteen letters\N{HORIZONTAL ELLIPSIS}"
+    assert len(brief("x" * 99)) == 18

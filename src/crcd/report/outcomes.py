@@ -70,12 +70,12 @@ def agreement_counts(student_N: Tensor, teacher_N: Tensor, labels_N: Tensor) -> 
 def changed_images(right_N: Tensor, baseline_right_N: Tensor, labels_N: Tensor, most: int) -> tuple[Tensor, Tensor]:
     """Images that the one network alone has right, and that the baseline alone has: of each class in turn."""
     return (
-        _in_turn((right_N & ~baseline_right_N).nonzero()[:, 0], labels_N, most),
-        _in_turn((baseline_right_N & ~right_N).nonzero()[:, 0], labels_N, most),
+        in_turn((right_N & ~baseline_right_N).nonzero()[:, 0], labels_N, most),
+        in_turn((baseline_right_N & ~right_N).nonzero()[:, 0], labels_N, most),
     )
 
 
-def _in_turn(index: Tensor, labels_N: Tensor, most: int) -> Tensor:
+def in_turn(index: Tensor, labels_N: Tensor, most: int) -> Tensor:
     """At most so many of the numbers: the first of each class, then the second of each, and so on."""
     seen: Counter[int] = Counter()
     turns = []

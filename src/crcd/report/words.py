@@ -2,6 +2,7 @@
 
 import math
 
+ARROW = "\N{RIGHTWARDS ARROW}"
 MINUS, TIMES, SPACE = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}", "\N{NO-BREAK SPACE}"
 UNITS = (("", 1.0), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12))
 
@@ -34,3 +35,8 @@ def points(value: float) -> str:
 def times(ratio: float) -> str:
     """A ratio, one digit behind the point below 10, and the sign of multiplication."""
     return f"{ratio:.1f}{TIMES}" if ratio < 10 else f"{ratio:.0f}{TIMES}"
+
+
+def brief(name: str, most: int = 18) -> str:
+    """A name of at most so many characters."""
+    return name if len(name) <= most else f"{name[: most - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"

@@ -14,7 +14,7 @@ from crcd.report.critic import critic_cosines
 from crcd.report.figure import Chart, Columns, Figure
 from crcd.report.maps import MAPPED, embedding_map, nearest
 from crcd.report.networks import BEFORE, TEACHER, Readings
-from crcd.report.outcomes import changed_images
+from crcd.report.outcomes import changed_images, in_turn
 from crcd.report.pictures import Pictures
 from crcd.report.relations import BINS, ELEMENTS, choose_anchors, cosine_counts, evenly, likeness, relation_matrix
 from crcd.report.source import Source
@@ -147,7 +147,8 @@ def neighbours_figure(source: Source, pictures: Pictures) -> Figure:
     labels, classes = readings.labels, readings.material.data.class_names
     mended, lost = changed_images(readings.right(subject.focus), readings.right(subject.baseline), labels, QUERIES)
     others = choose_anchors(labels)
-    query = torch.tensor(list(dict.fromkeys([*mended.tolist(), *lost.tolist(), *others[::3].tolist()]))[:QUERIES])
+    candidates = dict.fromkeys([*mended.tolist(), *lost.tolist(), *others.tolist()])
+    query = in_turn(torch.tensor(list(candidates)), labels, QUERIES)
     rows: list[dict[str, Any]] = [
         {"picture": pictures.place(i), "name": classes[int(labels[i])], "found": {}} for i in query.tolist()
     ]

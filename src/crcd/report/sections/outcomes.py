@@ -8,6 +8,7 @@ from crcd.report.networks import TEACHER
 from crcd.report.outcomes import agreement_counts, changed_images, class_scores, confusion_changes
 from crcd.report.pictures import Pictures
 from crcd.report.source import Source
+from crcd.report.words import ARROW, brief
 
 MOST_CLASSES = 40
 MOST_PAIRS = 10
@@ -63,7 +64,7 @@ def confusions_figure(source: Source) -> Figure:
         for place, (data, pairs) in enumerate(((mended, fewer), (new, more))):
             most[place] = max(most[place], len(pairs))
             for rank, (c, wrong) in enumerate(pairs):
-                row = (learner, f"{names[c]}, taken for {names[wrong]}", *changes[c, wrong], rank)
+                row = (learner, f"{brief(names[c])} {ARROW} {brief(names[wrong])}", *changes[c, wrong], rank)
                 for name, value in zip(data, row, strict=True):
                     data[name].append(value)
     charts: list[Chart] = [
@@ -71,8 +72,8 @@ def confusions_figure(source: Source) -> Figure:
         confusions(new, source.cast, most[1], "new", WORSE),
     ]
     text = (
-        f"Images of one class taken for another, by {subject.baseline} (ring) and by the chosen learner (dot): the "
-        "largest changes of either kind."
+        f"Images of one class taken for another (class {ARROW} answer), by {subject.baseline} (ring) and by the chosen "
+        "learner (dot): the largest changes of either kind."
     )
     return Figure(text, charts, columns=2)
 
