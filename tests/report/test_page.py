@@ -46,7 +46,13 @@ def outline(path):
 
 def data(path):
     (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', path.read_text(encoding="utf-8"))
-    return json.loads(text)
+    found = json.loads(text)
+    for chart in found["charts"].values():
+        for columns in chart["tables"].values():
+            for name, column in columns.items():
+                if isinstance(column, dict):
+                    columns[name] = [column["words"][place] for place in column["at"]]
+    return found
 
 
 def missing(path):

@@ -11,7 +11,7 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from crcd.report.charts.parts import colour
-from crcd.report.figure import Chart, Figure
+from crcd.report.figure import Chart, Columns, Figure
 from crcd.report.pictures import Pictures
 from crcd.report.sections.answer import Answer
 from crcd.report.source import Source
@@ -58,7 +58,7 @@ def render(source: Source, answers: list[Answer], note: str, sections: list[Sect
         "config": CONFIG,
         "choice": {"focus": subject.focus, "shown": subject.learners},
         "charts": {
-            name: {"spec": chart.spec, "tables": chart.tables, "ofFocus": chart.of_focus}
+            name: {"spec": chart.spec, "tables": _coded(chart.tables), "ofFocus": chart.of_focus}
             for name, chart in charts.items()
         },
     }
@@ -85,6 +85,18 @@ def render(source: Source, answers: list[Answer], note: str, sections: list[Sect
         style=(own / "page.css").read_text(encoding="utf-8"),
         script=(own / "page.js").read_text(encoding="utf-8"),
     )
+
+
+def _coded(tables: dict[str, Columns]) -> dict[str, dict[str, Any]]:
+    """The tables, with columns of words that come again and again as each word once and its places."""
+    return {name: {field: _words(column) for field, column in columns.items()} for name, columns in tables.items()}
+
+
+def _words(column: list[Any]) -> Any:
+    if not column or not all(isinstance(value, str) for value in column):
+        return column
+    places = {word: place for place, word in enumerate(dict.fromkeys(column))}
+    return {"words": list(places), "at": [places[word] for word in column]}
 
 
 def _library() -> str:

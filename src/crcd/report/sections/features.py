@@ -12,7 +12,7 @@ from crcd.methods import method_parts
 from crcd.report.charts.relations import embedding, matrix, shares
 from crcd.report.critic import critic_cosines
 from crcd.report.figure import Chart, Columns, Figure
-from crcd.report.maps import MAPPED, embedding_map, nearest
+from crcd.report.maps import MAPPED, NEIGHBOURS, embedding_map, nearest
 from crcd.report.networks import BEFORE, TEACHER, Readings
 from crcd.report.outcomes import changed_images, in_turn
 from crcd.report.pictures import Pictures
@@ -22,6 +22,8 @@ from crcd.report.source import Source
 MOST_CLASSES = 30
 """Classes of a correlation map."""
 QUERIES = 6
+NEIGHBOUR_PICTURES = 200
+"""Pictures for nearest neighbours, at most: where there are many learners, of fewer images."""
 AFTER = "student after"
 CHOSEN = "chosen learner"
 
@@ -147,8 +149,9 @@ def neighbours_figure(source: Source, pictures: Pictures) -> Figure:
     labels, classes = readings.labels, readings.material.data.class_names
     mended, lost = changed_images(readings.right(subject.focus), readings.right(subject.baseline), labels, QUERIES)
     others = choose_anchors(labels)
+    each = 1 + NEIGHBOURS * len(readings.networks)
     candidates = dict.fromkeys([*mended.tolist(), *lost.tolist(), *others.tolist()])
-    query = in_turn(torch.tensor(list(candidates)), labels, QUERIES)
+    query = in_turn(torch.tensor(list(candidates)), labels, min(QUERIES, max(1, NEIGHBOUR_PICTURES // each)))
     rows: list[dict[str, Any]] = [
         {"picture": pictures.place(i), "name": classes[int(labels[i])], "found": {}} for i in query.tolist()
     ]

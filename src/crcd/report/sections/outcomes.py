@@ -13,6 +13,8 @@ from crcd.report.words import ARROW, brief
 MOST_CLASSES = 40
 MOST_PAIRS = 10
 MOST_EXAMPLES = 12
+EXAMPLE_PICTURES = 200
+"""Pictures for examples, at most: where there are many learners, fewer of each."""
 LEAST_IMAGES = 3
 """Images of equal confidence from which on their accuracy is drawn."""
 
@@ -84,9 +86,10 @@ def examples_figure(source: Source, pictures: Pictures) -> Figure:
     labels, names = readings.labels, readings.material.data.class_names
     answers = {name: reading.answers.tolist() for name, reading in readings.networks.items()}
     groups = {}
+    most = min(MOST_EXAMPLES, max(1, EXAMPLE_PICTURES // (2 * len(subject.learners))))
     for learner in _distilled(source):
         right, baseline = readings.right(learner), readings.right(subject.baseline)
-        changed = changed_images(right, baseline, labels, MOST_EXAMPLES)
+        changed = changed_images(right, baseline, labels, most)
         counts = (int((right & ~baseline).sum()), int((baseline & ~right).sum()))
         groups[learner] = [
             {

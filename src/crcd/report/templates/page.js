@@ -3,9 +3,12 @@ const learners = [...document.querySelectorAll("input[name=focus]")].map((input)
 const choice = { ...page.choice };
 const views = [];
 
+const values = (column) => (column.words ? column.at.map((place) => column.words[place]) : column);
+
 const rows = (columns) => {
   const names = Object.keys(columns);
-  return (columns[names[0]] ?? []).map((_, i) => Object.fromEntries(names.map((name) => [name, columns[name][i]])));
+  const plain = names.map((name) => values(columns[name]));
+  return plain[0].map((_, i) => Object.fromEntries(names.map((name, j) => [name, plain[j][i]])));
 };
 
 const draw = async (id, { spec, tables, ofFocus }) => {
@@ -18,7 +21,7 @@ const draw = async (id, { spec, tables, ofFocus }) => {
       config: page.config,
       logLevel: 1, // errors: that a learner has no values in a chart is no mistake
     });
-    const owners = ofFocus && tables.data.learner ? new Set(tables.data.learner) : null;
+    const owners = ofFocus && tables.data.learner ? new Set(values(tables.data.learner)) : null;
     views.push({ place, view, owners, knows: new Set(spec.params.map((param) => param.name)) });
   } catch (error) {
     place.textContent = `This chart could not be drawn: ${error.message}`;
