@@ -79,3 +79,15 @@ def test_a_single_process_is_left_alone():
     assert distributed.gather(tensor, 3) is tensor
     assert distributed.add(tensor) is tensor
     assert (distributed.size(), distributed.rank(), distributed.highest(4)) == (1, 0, 4)
+
+
+def work_of_the_first_apart():
+    if distributed.rank() == 0:
+        with distributed.apart():
+            assert (distributed.size(), distributed.rank()) == (1, 0)
+            assert distributed.gather(torch.ones(3), 3).tolist() == [1, 1, 1]
+    return distributed.size(), distributed.gather(torch.ones(1), 2).tolist()
+
+
+def test_one_process_may_work_as_if_alone_and_come_back():
+    assert together(2, work_of_the_first_apart) == [(2, [1, 1])] * 2

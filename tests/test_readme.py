@@ -42,7 +42,7 @@ def test_folder_command(tmp_path, monkeypatch, capsys):
             image = Image.new("RGB", (80, 70), (9 * i, 60, 200 * (name == "dog")))
             image.save(tmp_path / "photos" / part / name / f"{i}.png")
     monkeypatch.chdir(tmp_path)
-    smaller = ["--epochs", "1", "--batch-size", "4", "--warmup-epochs", "0", "--device", "cpu"]
+    smaller = ["--epochs", "1", "--batch-size", "4", "--warmup-epochs", "0", "--device", "cpu", "--no-report"]
     words = command.replace(" --epochs 60", "").split()
     assert main([*words, *smaller, "--crcd.source", "batch"]) == 0
     assert "crcd" in capsys.readouterr().out

@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 _store: Store | None = None
 """What the processes share beside their messages; it outlives a process that is lost."""
+_apart = False
+"""Whether this process works by itself for a while."""
 
 
 class ProcessLostError(CrcdError):
@@ -36,6 +38,8 @@ class ProcessLostError(CrcdError):
 
 def size() -> int:
     """How many processes train together."""
+    if _apart:
+        return 1
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
@@ -79,6 +83,17 @@ def together() -> Iterator[None]:
     with redirect_stdout(io.StringIO()) if number > 0 else nullcontext():
         yield
     dist.destroy_process_group()  # not after an error: where a process is lost, there is nobody to agree with
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Inside, this process works as if it were the only one: what it does there has no part in the others' messages."""
+    global _apart
+    _apart = True
+    try:
+        yield
+    finally:
+        _apart = False
 
 
 def speaks() -> bool:

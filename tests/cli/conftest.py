@@ -65,10 +65,10 @@ def finish() -> Callable[[subprocess.Popen[str]], Answer]:
 
 @pytest.fixture(scope="session")
 def quick() -> tuple[str, ...]:
-    """Flags of a run of a second."""
+    """Flags of a run of a second, which leaves out the report."""
     return (
         *("--device", "cpu", "--image-size", "8", "--student-images", "100", "--batch-size", "32"),
-        *("--epochs", "1", "--teacher", "resnet8", "--methods", "ce", "kd", "--weak-teacher"),
+        *("--epochs", "1", "--teacher", "resnet8", "--methods", "ce", "kd", "--weak-teacher", "--no-report"),
     )
 
 

@@ -65,7 +65,7 @@ def test_failures_are_told_and_the_rest_is_drawn(crcd, tmp_path):
     answer = crcd("compare", "digits", *QUICK, *methods, "--seeds", "1", "--out", tmp_path / "out")
     assert answer.status == 2
     assert "ce (resnet8)" in answer.out
-    assert "1 of 2 cells failed (crd@crd.shared=False,crd.bank_precision=float16" in answer.err
+    assert "1 of 2 cells failed (crd@crd.shared=false,crd.bank_precision=float16" in answer.err
 
 
 def test_time_budget_ends_well(crcd, tmp_path):

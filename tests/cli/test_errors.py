@@ -114,7 +114,7 @@ def test_resuming_without_checkpoint_begins_again(crcd, tmp_path, weights, quick
     crcd("distill", *quick, "--teacher-weights", weights, "--out", run)
     (run / "checkpoint.pt").unlink()
     before = json.loads((run / "summary.json").read_text())
-    answer = crcd("distill", "--resume", run)
+    answer = crcd("distill", "--resume", run, "--no-report")
     assert answer.status == 0, answer.err
     after = json.loads((run / "summary.json").read_text())
     assert after["learners"]["kd"]["top1"] == before["learners"]["kd"]["top1"]
@@ -149,7 +149,9 @@ def test_network_of_another_image_size(complaint, quick, weights):
 
 def test_flags_beside_resume(complaint, tmp_path):
     error = complaint("distill", "--resume", tmp_path, "--epochs", "3", "--device", "cpu")
-    assert "give only --time-budget, --device and --workers, not --epochs 3" in error
+    assert "give only --time-budget, --device, --workers and --no-report, not --epochs 3" in error
+    error = complaint("train", "--resume", tmp_path, "--epochs", "3", "--no-report")
+    assert "give only --time-budget, --device and --workers, not --epochs 3 --no-report" in error
 
 
 def test_resuming_the_run_of_another_command(complaint, crcd, tmp_path, weights, quick):
@@ -176,7 +178,7 @@ def test_label_out_of_range(complaint, monkeypatch):
 def folder_words(root):
     images = ("--image-size", "16", "--crop-padding", "1", "--batch-size", "4", "--epochs", "1")
     networks = ("--teacher", "resnet8", "--student", "resnet8", "--methods", "ce", "--warmup-epochs", "0")
-    return "distill", "--data", "folder", "--data-dir", root, *images, *networks, "--device", "cpu"
+    return "distill", "--data", "folder", "--data-dir", root, *images, *networks, "--device", "cpu", "--no-report"
 
 
 def test_folder_without_val(complaint, photographs):

@@ -13,7 +13,18 @@ pytestmark = pytest.mark.slow
 
 SETTINGS = (
     *("--device", "cpu", "--image-size", "8", "--student-images", "400", "--batch-size", "16", "--epochs", "3"),
-    *("--teacher", "resnet8", "--weak-teacher", "--methods", "ce", "kd", "crcd", "--crcd.negatives", "32"),
+    *(
+        "--teacher",
+        "resnet8",
+        "--weak-teacher",
+        "--methods",
+        "ce",
+        "kd",
+        "crcd",
+        "--crcd.negatives",
+        "32",
+        "--no-report",
+    ),
 )
 
 
@@ -58,7 +69,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, weights, uninterrupted,
     if number != signal.SIGKILL:
         assert f"stopped by {number.name} in epoch" in answer.err
         assert answer.err.endswith(f"continue with: crcd distill --resume {run}\n")
-    answer = finish(start("distill", "--resume", run))
+    answer = finish(start("distill", "--resume", run, "--no-report"))
     assert answer.status == 0, answer.err
     assert results(run) == uninterrupted
 
@@ -76,6 +87,7 @@ def test_a_run_interrupted_while_the_teacher_is_asked_goes_on_to_the_same_bits(t
         "--teacher-views",
         "30",
         "--weak-teacher",
+        "--no-report",
     )
     shared = ("--teacher-cache", tmp_path / "cache")
     process = start(*words, "--out", tmp_path / "run", *shared)
@@ -86,7 +98,7 @@ def test_a_run_interrupted_while_the_teacher_is_asked_goes_on_to_the_same_bits(t
     assert "asking the teacher: 30 views of 250 images\n" in answer.out
     assert "stopped by SIGINT in view" in answer.err
     assert answer.err.endswith(f"of the teacher; continue with: crcd distill --resume {tmp_path / 'run'}\n")
-    answer = finish(start("distill", "--resume", tmp_path / "run"))
+    answer = finish(start("distill", "--resume", tmp_path / "run", "--no-report"))
     assert answer.status == 0, answer.err
     assert "asking the teacher: 30 views of 250 images, going on after " in answer.out
     answer = finish(start(*words, "--out", tmp_path / "whole"))

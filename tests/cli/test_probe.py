@@ -1,15 +1,11 @@
-import io
 import json
-import re
 import shutil
 
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
 
 from crcd.cli import main
-from crcd.cli.probe import _shown
 from crcd.models import create_model, save_weights
 
 PROBES = ("linear", "sgd", "knn")
@@ -140,14 +136,6 @@ def test_mistakes(complaint, run, photographs, tmp_path):
     shutil.rmtree(photographs / "train" / "dog")
     shutil.rmtree(photographs / "val" / "dog")
     assert "one class only (cat)" in complaint(run, "--data", "folder", "--data-dir", photographs)
-
-
-def test_progress_is_a_bar_on_a_terminal_and_a_line_elsewhere():
-    terminal, file = (Console(file=io.StringIO(), force_terminal=force, width=80) for force in (True, False))
-    for console in (terminal, file):
-        assert list(_shown(iter("abc"), 3, "reading", console)) == ["a", "b", "c"]
-    assert re.search(r"reading .*100%", terminal.file.getvalue())
-    assert file.file.getvalue() == "reading\n"
 
 
 def test_weights_without_statistics(complaint, tmp_path, weights):

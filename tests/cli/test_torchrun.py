@@ -75,7 +75,7 @@ def test_a_killed_process_ends_the_other_with_one_error_and_the_run_goes_on_alon
     assert line.startswith("crcd: error: another process of the run was lost (")
     assert line.endswith(f"continue with: torchrun --nproc-per-node 2 -m crcd distill --resume {run}")
     assert not (run / "summary.json").exists()
-    answer = finish(start("distill", "--resume", run))
+    answer = finish(start("distill", "--resume", run, "--no-report"))
     assert answer.status == 0, answer.err
     assert "going on after step" in answer.out
     assert json.loads((run / "summary.json").read_text())["learners"]["crcd"]["epochs"] == 2
@@ -93,6 +93,8 @@ def test_an_interrupt_stops_all_and_the_run_goes_on_together(tmp_path, weights, 
     assert answer.status == 0, answer.err
     assert answer.out.count("2 processes, 4 images a step each") == 1
     assert answer.out.count("all of it is in") == 1
+    assert answer.out.count(f"the report is {run}/report.html") == 1
+    assert "Not shown: networks" not in (run / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("given", [False, True])

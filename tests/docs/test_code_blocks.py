@@ -15,7 +15,7 @@ NOT_RUN = {"index.md": 1, "quickstart.md": 1, "distributed.md": 3, "CONTRIBUTING
 
 WORK = (
     *("distill.distill", "train.train", "evaluate.read_metadata", "probe.find_device", "data.fetch", "data._check"),
-    *("export.export", "predict.load_classifier"),
+    *("export.export", "predict.load_classifier", "report.write_report"),
 )
 """Where each command begins its work, its settings being known."""
 

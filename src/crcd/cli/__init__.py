@@ -13,6 +13,7 @@ COMMANDS = {
     "distill": ("distill", "train small classifiers under a large one, side by side"),
     "compare": ("compare", "methods over seeds and pairs of networks, in tables with their spreads"),
     "train": ("train", "train one classifier from scratch"),
+    "report": ("report", "one HTML page about a run or a comparison"),
     "evaluate": ("evaluate", "score weights on a data set"),
     "probe": ("probe", "classify other images by the features of trained networks"),
     "export": ("export", "hand on a trained network: safetensors, ONNX or torch.export"),

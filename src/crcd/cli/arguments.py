@@ -1,6 +1,6 @@
 """From words on the command line to settings: recipe first, flags over it."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Callable, Sequence
 from dataclasses import field, fields, is_dataclass, make_dataclass, replace
 from pathlib import Path
@@ -72,13 +72,20 @@ def _resume(default: C, folder: Path, rest: list[str], other: str | None) -> C:
     parser.add_argument("--time-budget", "--time_budget", dest="time_budget")
     parser.add_argument("--device")
     parser.add_argument("--workers", type=int)
+    flags = ["--time-budget", "--device", "--workers"]
+    if hasattr(default, "report"):
+        parser.add_argument("--report", action=BooleanOptionalAction)
+        flags.append("--no-report")
     allowed, extra = parser.parse_known_args(rest)
     if extra or other:
         raise CrcdError(
-            f"--resume takes everything from {folder}/config.yaml: beside it give only --time-budget, --device and "
-            f"--workers, not {' '.join(extra) or other}"
+            f"--resume takes everything from {folder}/config.yaml: beside it give only {', '.join(flags[:-1])} and "
+            f"{flags[-1]}, not {' '.join(extra) or other}"
         )
     config = RunFolder(folder).read_config(default)
     workers = config.workers if allowed.workers is None else allowed.workers
     device = allowed.device or config.device
-    return replace(config, resume=folder, time_budget=allowed.time_budget, device=device, workers=workers)
+    changes: dict[str, Any] = {"resume": folder, "time_budget": allowed.time_budget, "device": device}
+    if getattr(allowed, "report", None) is not None:
+        changes["report"] = allowed.report
+    return replace(config, workers=workers, **changes)

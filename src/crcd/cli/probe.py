@@ -5,15 +5,14 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import tyro
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from crcd.cli.progress import make_console
+from crcd.cli.progress import make_console, shown
 from crcd.data import Batch, DataSet, Loader, load_dataset
 from crcd.errors import CrcdError
 from crcd.evaluate.feature_set import feature_sets
@@ -23,8 +22,6 @@ from crcd.train.device import describe, find_device
 from crcd.train.files import write_text
 from crcd.train.options import require
 from crcd.train.outcome import commit
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +69,10 @@ def run(words: Sequence[str]) -> None:
         )
 
     def progress(loader: Loader, title: str) -> Iterable[Batch]:
-        return _shown(loader.epoch(0), len(loader), title, console)
+        return shown(loader.epoch(0), len(loader), title, console)
 
     found = feature_sets(networks, load, config, device, progress)
-    entries = [probe(features, config) for features in _shown(found, len(found), "probing", console)]
+    entries = [probe(features, config) for features in shown(found, len(found), "probing", console)]
     first = found[0]
     figures = {
         "data": config.data,
@@ -92,14 +89,6 @@ def run(words: Sequence[str]) -> None:
     for path, own in _files(config, entries).items():
         write_text(path, f"{json.dumps({**figures, 'networks': own}, indent=2)}\n")
         console.print(f"all of it is in {path}", soft_wrap=True)
-
-
-def _shown(items: Iterable[T], total: int, title: str, console: Console) -> Iterable[T]:
-    """The items, beside a bar on a terminal, after a line elsewhere."""
-    if console.is_terminal:
-        return track(items, title, total, console=console)
-    console.print(title)
-    return items
 
 
 def _show(figures: dict[str, Any], entries: list[dict[str, Any]], probes: Sequence[str], console: Console) -> None:

@@ -1,18 +1,19 @@
 """Shows how a run goes: live on a terminal, as plain lines elsewhere."""
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, track
 from rich.table import Table
 
 from crcd.train.learner import Learner
 from crcd.train.reporter import Reporter
 
 PLAIN_WIDTH = 120
+T = TypeVar("T")
 
 
 def make_console() -> Console:
@@ -24,6 +25,14 @@ def make_console() -> Console:
 def make_reporter(console: Console) -> Reporter:
     """The reporter that suits the console."""
     return LiveReporter(console) if console.is_terminal else PlainReporter(console)
+
+
+def shown(items: Iterable[T], total: int, title: str, console: Console) -> Iterable[T]:
+    """The items, beside a bar on a terminal, after a line elsewhere."""
+    if console.is_terminal:
+        return track(items, title, total, console=console)
+    console.print(title)
+    return items
 
 
 class PlainReporter(Reporter):

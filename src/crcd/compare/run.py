@@ -13,10 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-import torchvision
-
-from crcd import __version__, distributed
+from crcd import distributed
 from crcd.compare.cell import Cell, Setup
 from crcd.compare.ledger import Entry, Ledger
 from crcd.compare.lock import alone
@@ -264,8 +261,7 @@ def _entries(
     teacher = summary.pop("teacher") | teacher
     for name in ("seed", "epochs", "failed"):
         del summary[name]
-    versions = {"crcd": __version__, "torch": torch.__version__, "torchvision": torchvision.__version__}
-    run = {**summary, "versions": versions, "side_by_side": list(learners), "images": images}
+    run = {**summary, "side_by_side": list(learners), "images": images}
     entries = []
     for name, result in learners.items():
         settings = {

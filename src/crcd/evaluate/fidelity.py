@@ -21,6 +21,12 @@ def kl_divergence(student_logits_NC: Tensor, teacher_logits_NC: Tensor) -> float
     return F.kl_div(log_q_NC, log_p_NC, reduction="batchmean", log_target=True).item()
 
 
+def class_correlation(x_NC: Tensor) -> Tensor:
+    """r_cd of ``correlation_difference``, [C, C]: Pearson's correlation over the images of columns c and d."""
+    unit_NC = F.normalize(_centred(x_NC), dim=0, eps=torch.finfo(torch.float64).tiny)
+    return unit_NC.T @ unit_NC
+
+
 def correlation_difference(student_logits_NC: Tensor, teacher_logits_NC: Tensor) -> float:
     """1/C^2 sum_cd | r_cd(student) - r_cd(teacher) |, without unit; 0 where both relate all classes alike, at most 2.
 
@@ -28,7 +34,7 @@ def correlation_difference(student_logits_NC: Tensor, teacher_logits_NC: Tensor)
     for all images is correlated with none, itself included: its r are 0.
     Source: Tian et al., Contrastive Representation Distillation, ICLR 2020, section 4, which draws these matrices.
     """
-    return (_correlation(student_logits_NC) - _correlation(teacher_logits_NC)).abs().mean().item()
+    return (class_correlation(student_logits_NC) - class_correlation(teacher_logits_NC)).abs().mean().item()
 
 
 def linear_cka(student_ND: Tensor, teacher_NE: Tensor) -> float:
@@ -43,11 +49,6 @@ def linear_cka(student_ND: Tensor, teacher_NE: Tensor) -> float:
     scale = torch.linalg.matrix_norm(s_ND.T @ s_ND) * torch.linalg.matrix_norm(t_NE.T @ t_NE)
     shared = torch.linalg.matrix_norm(t_NE.T @ s_ND) ** 2
     return (shared / scale).item() if scale > 0 else 0.0
-
-
-def _correlation(x_NC: Tensor) -> Tensor:
-    unit_NC = F.normalize(_centred(x_NC), dim=0, eps=torch.finfo(torch.float64).tiny)
-    return unit_NC.T @ unit_NC
 
 
 def _centred(x_ND: Tensor) -> Tensor:

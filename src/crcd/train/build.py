@@ -182,6 +182,12 @@ def build_learners(
     return learners
 
 
+def initial_student(config: DistillConfig, material: Material) -> nn.Module:
+    """The student that the settings name as every learner of ``build_learners`` begins with it."""
+    with RandomStream(config.seed, material.device).active():
+        return _student(config, material)
+
+
 def _student(config: DistillConfig, material: Material) -> nn.Module:
     model = build_model(config.student, material, classifier=config.student_classifier)
     return initialise(model, config.student, config.student_weights, pretrained=config.student_pretrained)

@@ -183,7 +183,8 @@ class RunOptions:
     out: Path | None = None
     """Folder of the run; None takes the first free runs/DATA-NETWORKS-N."""
     resume: Path | None = None
-    """Folder of a run to continue; beside it only --time-budget, --device and --workers may be given."""
+    """Folder of a run to continue; beside it only --time-budget, --device and --workers may be given, and --no-report
+    where there is that."""
     time_budget: str | None = None
     """Stop at the next step, ready to resume, after this long: seconds, 90s, 9m or 1h30m."""
     checkpoint_seconds: float = 180.0

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+import torchvision
 from torch import nn
 
 import crcd
@@ -45,6 +47,7 @@ def describe_run(config: TrainOptions, material: Material) -> dict[str, Any]:
         "commit": commit(),
         "device": describe(material.device),
         **({"processes": distributed.size()} if distributed.size() > 1 else {}),
+        "versions": {"crcd": crcd.__version__, "torch": torch.__version__, "torchvision": torchvision.__version__},
     }
 
 

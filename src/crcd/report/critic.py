@@ -1,0 +1,99 @@
+"""What CRCD's critic sees: cosines of the relations of teacher and student in its trained embeddings."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from crcd.errors import CrcdError
+from crcd.methods import method_parts
+from crcd.relation.config import RelationConfig
+from crcd.relation.relations import Difference, Embedding, MLPNetwork, Relation, key_relations, query_relations
+from crcd.report.networks import Reading
+from crcd.report.relations import BINS, evenly
+from crcd.report.subject import Subject
+from crcd.train.checkpoint import load_checkpoint
+from crcd.train.config_file import fingerprint
+
+IMAGES = 64
+"""Images whose relations are drawn: each is query and anchor, and the others of another class are its negatives."""
+
+
+class CriticCosines(NamedTuple):
+    """cos of anchor-teacher and anchor-student relations.
+
+    Attributes:
+        positive: of the same image, each with each anchor, [P].
+        negative: of images of another class, [Q].
+    """
+
+    positive: Tensor
+    negative: Tensor
+
+    def shares(self) -> dict[str, Tensor]:
+        """Share of either kind in each of 40 bins from -1 to 1, percent."""
+        counts = {name: torch.histc(x.clamp(-1, 1), BINS, -1, 1) for name, x in self._asdict().items()}
+        return {name: 100 * count / count.sum().clamp(min=1) for name, count in counts.items()}
+
+
+@torch.no_grad()
+def critic_cosines(
+    subject: Subject, learner: str, student: Reading, teacher: Reading, labels_N: Tensor
+) -> dict[str, CriticCosines]:
+    """The cosines of each element whose relations a learner contrasted, with the heads of its last checkpoint.
+
+    Raises:
+        CrcdError: the learner has no part of CRCD, or the run's checkpoint is gone or of another time.
+    """
+    if "crcd" not in method_parts(learner):
+        raise CrcdError(f"{learner} has no relations to look into: choose a learner with crcd")
+    run = subject.run(learner)
+    if not run.folder.checkpoint.is_file():
+        raise CrcdError("the heads of its relations lie in the run's checkpoint.pt, which is not kept any more")
+    state = load_checkpoint(run.folder.checkpoint, fingerprint(run.config), run.folder.config)
+    config: RelationConfig = run.config.method_settings(learner)["crcd"]
+    heads = state["learners"][learner]["method"]
+    index = evenly(len(labels_N), IMAGES)
+    shrink = run.config.batch_size if config.gradient_head == "affine" else 1
+    found = {}
+    for element, x_s, x_t in (
+        ("feature", student.feature_ND, teacher.feature_ND),
+        ("gradient", student.gradient_ND / shrink, teacher.gradient_ND / shrink),
+    ):
+        own = {name.partition(f"relation.{element}.")[2]: tensor for name, tensor in heads.items()}
+        if any(own):
+            found[element] = _cosines(config, own, x_s[index], x_t[index], labels_N[index])
+    return found
+
+
+def _cosines(
+    config: RelationConfig, state: dict[str, Tensor], student_BE: Tensor, teacher_BE: Tensor, labels_B: Tensor
+) -> CriticCosines:
+    s_BD = _embedding(config, state, "student_head", student_BE)
+    t_BD = _embedding(config, state, "teacher_head", teacher_BE)
+    relation = _relation(config, state)
+    query_BAE = query_relations(relation, t_BD, s_BD)
+    key_BAE = key_relations(relation, t_BD, t_BD[:, None])[:, :, 0]
+    cosine_BAM = torch.einsum("bae,mae->bam", query_BAE, key_BAE)
+    number = torch.arange(len(labels_B))
+    away_BA = number[:, None] != number
+    other_BM = labels_B[:, None] != labels_B
+    other_BAM = away_BA[:, :, None] & other_BM[:, None] & away_BA[None]
+    return CriticCosines(cosine_BAM.diagonal(dim1=0, dim2=2).T[away_BA], cosine_BAM[other_BAM])
+
+
+def _embedding(config: RelationConfig, state: dict[str, Tensor], name: str, x_BE: Tensor) -> Tensor:
+    head = Embedding(x_BE.shape[1], config.dim, bias=f"{name}.linear.bias" in state)
+    head.load_state_dict({own.removeprefix(f"{name}."): x for own, x in state.items() if own.startswith(f"{name}.")})
+    embedded: Tensor = head(x_BE)
+    return embedded
+
+
+def _relation(config: RelationConfig, state: dict[str, Tensor]) -> Relation:
+    if config.relation == "difference":
+        return Difference()
+    network = MLPNetwork(config.dim, config.hidden)
+    prefix = "student_term.network."
+    network.load_state_dict({name.removeprefix(prefix): x for name, x in state.items() if name.startswith(prefix)})
+    relation: Relation = network()
+    return relation

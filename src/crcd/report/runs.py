@@ -1,0 +1,80 @@
+"""The runs that a report is about."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crcd.errors import CrcdError
+from crcd.train.config import DistillConfig
+from crcd.train.config_file import fill, read_yaml
+from crcd.train.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Run:
+    """An ended run of distillation.
+
+    Attributes:
+        folder: its files.
+        config: its settings.
+        summary: what it came to.
+        history: its metrics, one record an epoch and learner.
+    """
+
+    folder: RunFolder
+    config: DistillConfig
+    summary: dict[str, Any]
+    history: list[dict[str, Any]]
+
+    @property
+    def learners(self) -> dict[str, dict[str, Any]]:
+        """What each learner came to, by its name."""
+        learners: dict[str, dict[str, Any]] = self.summary["learners"]
+        return learners
+
+    @property
+    def teacher(self) -> dict[str, Any]:
+        """What its teacher is."""
+        teacher: dict[str, Any] = self.summary["teacher"]
+        return teacher
+
+
+def find_runs(paths: Sequence[Path]) -> list[Run]:
+    """The runs in some folders, by seed: each is one of a run, or holds such folders, as that of ``crcd compare`` does.
+
+    Raises:
+        CrcdError: a folder has no ended run of ``crcd distill`` in it.
+    """
+    folders = dict.fromkeys(folder for path in paths for folder in _folders(path))
+    return sorted((_read(RunFolder(folder)) for folder in folders), key=lambda run: run.config.seed)
+
+
+def _folders(path: Path) -> Iterator[Path]:
+    if RunFolder(path).config.is_file():
+        yield path.resolve()
+        return
+    ended = [inner.parent.resolve() for inner in sorted(path.glob("*/config.yaml"))]
+    ended = [inner for inner in ended if RunFolder(inner).summary.is_file()]
+    if not ended:
+        raise CrcdError(f"{path}: there is no ended run here; name the folder of a crcd distill or crcd compare")
+    yield from ended
+
+
+def _read(folder: RunFolder) -> Run:
+    settings = read_yaml(folder.config)
+    if "teacher" not in settings:
+        raise CrcdError(f"{folder.path}: not a run of crcd distill, and a report is about distillation; name one")
+    if not folder.summary.is_file():
+        raise CrcdError(
+            f"{folder.path}: the run has not ended (no summary.json); go on with it first: crcd distill --resume "
+            f"{folder.path}"
+        )
+    config = fill(DistillConfig(), settings, folder.config)
+    try:
+        history = [json.loads(line) for line in folder.metrics.read_text(encoding="utf-8").splitlines()]
+        summary = folder.read_summary()
+    except (OSError, ValueError) as error:
+        raise CrcdError(f"{folder.path}: its metrics.jsonl or summary.json can't be read ({error})") from error
+    return Run(folder, config, summary, history)

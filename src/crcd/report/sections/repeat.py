@@ -1,0 +1,61 @@
+"""How to do it again."""
+
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+
+from crcd.errors import CrcdError
+from crcd.report.command import distill_command
+from crcd.report.figure import Figure
+from crcd.report.runs import Run
+from crcd.report.source import Source
+
+
+def repeat_figure(source: Source) -> Figure:
+    """Commands, settings and circumstances of all runs of the page."""
+    runs = _runs(source)
+    summaries = [run.summary for run in runs]
+    versions = [", ".join(f"{name} {version}" for name, version in s.get("versions", {}).items()) for s in summaries]
+    facts = {
+        "data": _each(f"{s['data']}, {s['train_images']} training images" for s in summaries),
+        "scored on": _each(f"{s['scored_images']} {s['scored_on']} images" for s in summaries),
+        "labelled images the students saw": _each(f"{s['student_images']}" for s in summaries),
+        "seeds": _each(str(run.config.seed) for run in runs),
+        "epochs": _each(str(s["epochs"]) for s in summaries),
+        "commit": _each(s["commit"] for s in summaries),
+        "versions": _each(version or "not recorded" for version in versions),
+        "device": _each(s["device"] for s in summaries),
+        "seconds": _each(f"{s['seconds']:g} (training steps {s['step_seconds']:g})" for s in summaries),
+        "teacher": _each(_teacher(run) for run in runs),
+        "folders": _each(str(run.folder.path) for run in runs),
+        "left out": _each(f"{name}: {why}" for s in summaries for name, why in s.get("failed", {}).items()),
+    }
+    settings = [(str(run.folder.path), run.folder.config.read_text(encoding="utf-8")) for run in runs[:1]]
+    content = {"commands": _commands(runs), "facts": {k: v for k, v in facts.items() if v}, "settings": settings}
+    text = "On the CPU the same command gives the same numbers to the bit; on a GPU nearly so."
+    return Figure(text, template="repeat.html", content=content)
+
+
+def _runs(source: Source) -> list[Run]:
+    found: dict[Path, Run] = {}
+    for own in source.subject.runs.values():
+        for run in own.values():
+            found[run.folder.path] = run
+    return list(found.values())
+
+
+def _commands(runs: Iterable[Run]) -> list[str]:
+    try:
+        return list(dict.fromkeys(shlex.join(distill_command(run.config)) for run in runs))
+    except CrcdError as error:
+        return [f"# the recipe is not there any more ({error}); the settings below have everything"]
+
+
+def _teacher(run: Run) -> str:
+    entry = run.teacher
+    how = "came with its weights" if entry["epochs"] is None else f"{entry['epochs']} epochs, {entry['seconds']:g} s"
+    return f"{entry['model']}, {how}, weights {entry['weights'][:16]}"
+
+
+def _each(texts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(texts))
