@@ -1,6 +1,9 @@
-"""Without a GPU the Triton kernel runs in Triton's interpreter; that is chosen before Triton is first imported."""
+"""What is chosen before PyTorch and Triton are first imported: threads, and Triton's interpreter without a GPU."""
 
 import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers side by side have a thread each
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
 

@@ -21,7 +21,7 @@ BLOCK = re.compile(
     re.M | re.S,
 )
 NOTE = re.compile(r"<!-- (setup|run with|run|file|not run)\b:?(.*?)-->", re.S)
-COMMAND_RUN_BY_CI = ("pip install . && crcd distill", 'pip install -e ".[dev]" && pytest')
+COMMAND_RUN_BY_CI = ("pip install . && crcd distill", 'pip install -e ".[dev]" && pytest -n auto')
 """What .ci/run runs, as the README gives it, in a fresh environment."""
 
 

@@ -1,6 +1,7 @@
 """What the user's own code holds, by the name ``package.module:name``."""
 
 import sys
+import traceback
 from importlib import import_module
 from typing import Any
 
@@ -17,7 +18,7 @@ def from_own_code(kind: str, name: str) -> Any:
         name: ``PACKAGE.MODULE:NAME``.
 
     Raises:
-        CrcdError: there is no such module, or it has no such name.
+        CrcdError: there is no such module, it has no such name, or it fails.
     """
     module_name, _, own_name = name.partition(":")
     if "" not in sys.path and "." not in sys.path:
@@ -30,3 +31,12 @@ def from_own_code(kind: str, name: str) -> Any:
         ) from error
     except (AttributeError, ValueError) as error:
         raise CrcdError(f"{kind} '{name}': module {module_name} has no '{own_name}'") from error
+    except Exception as error:
+        raise own_failure(kind, name, error) from error
+
+
+def own_failure(kind: str, name: str, error: Exception) -> CrcdError:
+    """What to tell of an error within the user's own code: which it is, and where."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return CrcdError(f"{kind} '{name}': its code failed in {last.filename}, line {last.lineno} ({reason})")

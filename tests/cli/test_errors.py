@@ -181,9 +181,15 @@ def folder_words(root):
     return "distill", "--data", "folder", "--data-dir", root, *images, *networks, "--device", "cpu", "--no-report"
 
 
-def test_folder_without_val(complaint, photographs):
-    shutil.rmtree(photographs / "val")
-    assert "val is missing" in complaint(*folder_words(photographs))
+def test_folder_without_train(complaint, photographs):
+    shutil.rmtree(photographs / "train")
+    assert "train is missing" in complaint(*folder_words(photographs))
+
+
+def test_folder_that_is_not_there(complaint, photographs):
+    assert f"--data {photographs}/absent: there is no such folder" in complaint(
+        "data", "--data", photographs / "absent"
+    )
 
 
 def test_folder_with_one_class(complaint, photographs):

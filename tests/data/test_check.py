@@ -87,9 +87,9 @@ def test_classes_that_differ(photographs):
         f"{photographs}/train and {photographs}/val have different classes (dog, empty, hound): "
         "give both the same class folders",
     ]
-    shutil.rmtree(photographs / "val")
+    shutil.rmtree(photographs / "train")
     (fault,) = check("folder", photographs).faults
-    assert f"{photographs}/val is missing" in fault
+    assert f"{photographs}/train is missing" in fault
 
 
 def test_official_files(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Data sets by name: what they hold, and what is said of input that is wrong."""
 
+import shutil
 import weakref
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from PIL import Image
 
 from crcd.data import (
+    UNLABELLED,
     Loader,
     TensorImages,
     check_labels,
@@ -21,6 +23,8 @@ from crcd.data import (
 )
 from crcd.data import encoded as encoded_module
 from crcd.data.decode import decode
+from crcd.data.folder import folder_parts
+from crcd.data.recognise import recognise
 from crcd.errors import CrcdError
 
 ROOT = Path(__file__).parents[2] / ".data"
@@ -55,6 +59,28 @@ def test_folder_reads_every_kind_of_image(tmp_path):
     pixels = data.train.fetch(torch.arange(10)).float().mean(dim=(1, 2, 3))
     assert (pixels[data.train.labels == 0] - 40).abs().max() < 6
     assert (pixels[data.train.labels == 1] - 200).abs().max() < 6
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_folder_without_images_to_score_on(tmp_path, caplog, flat):
+    root = make_folder(tmp_path)
+    shutil.rmtree(root / "val")
+    (root / "train" / "dark" / "f.png").write_bytes((root / "train" / "dark" / "b.png").read_bytes())
+    (root / "unlabelled").mkdir()
+    (root / "unlabelled" / "x.png").write_bytes((root / "train" / "dark" / "b.png").read_bytes())
+    if flat:
+        for path in (root / "train").iterdir():
+            path.rename(root / path.name)
+        (root / "train").rmdir()
+    assert recognise(root) == ("folder", root)
+    for _ in range(2):
+        data = load_dataset("folder", root, image_size=8)
+    assert data.class_names == ("dark", "light")
+    assert (data.train.labels.tolist(), data.test.labels.tolist()) == ([0] * 5 + [1] * 4 + [UNLABELLED], [0, 1])
+    scored = folder_parts(root)[1]
+    assert [Path(path).name for path, _ in scored.samples] == ["c.png"] * 2
+    (message,) = caplog.messages
+    assert message.endswith("has no val/: every fifth image of each class is scored, the others are learned from")
 
 
 def test_folder_too_big_for_memory_gives_the_same_batches(tmp_path, monkeypatch):

@@ -32,6 +32,7 @@ def code(tmp_path, monkeypatch):
         " nn.Linear(width, num_classes))\n"
         "def plain():\n    return nn.Linear(2, 3)\n"
         "def wrong():\n    return 'no network'\n"
+        "def broken():\n    return nn.Linear(2, 'three')\n"
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", ".")])
@@ -53,6 +54,7 @@ def test_ones_own_code_is_given_what_it_takes():
         ("mine:absent", "module mine has no 'absent'"),
         ("theirs:net", "No module named 'theirs'"),
         ("mine:wrong", "gives str: it must give a torch.nn.Module"),
+        ("mine:broken", r"its code failed in .*, line \d+ \(\w+Error: "),
     ],
 )
 def test_code_that_gives_no_network(name, problem):

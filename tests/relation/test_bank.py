@@ -56,7 +56,7 @@ def test_all_rows_are_drawn_when_as_many_are_asked_for():
 @pytest.mark.parametrize(("exact", "most"), [(True, 6), (False, 9)])
 def test_more_negatives_than_there_are(exact, most, caplog):
     said = [
-        f"{most + 30} negatives were asked for, and there are {most} "
+        f"the settings have {most + 30} negatives, the data only {most} "
         + ("samples of other classes" if exact else "other samples")
     ]
     for _ in range(2):

@@ -9,7 +9,6 @@ import tyro
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from crcd.cli.progress import make_console
 from crcd.errors import CrcdError
@@ -52,7 +51,8 @@ def run(words: Sequence[str]) -> None:
 def _show(done: Export, console: Console) -> None:
     source, count = done.source, done.files[0].check.images
     title = f"{source.learner} ({source.description.model}) of {source.run}, compared on {count} images"
-    table = Table(title=Text(title), box=SIMPLE, padding=(0, 1, 0, 0))
+    console.print(title, soft_wrap=True, markup=False)
+    table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("file")
     for heading in ("bytes", "largest difference", "same class %"):
         table.add_column(heading, justify="right")

@@ -15,6 +15,7 @@ from rich.text import Text
 from torchvision.datasets.folder import is_image_file
 
 from crcd.cli.progress import make_console
+from crcd.cli.table import print_whole
 from crcd.data.decode import CorruptImageError
 from crcd.errors import CrcdError
 from crcd.export.classifier import Answer, Classifier, load_classifier
@@ -97,7 +98,7 @@ def _plain(picture: Path, found: Found) -> dict[str, Any]:
 
 def _show(answers: dict[Path, Found], console: Console) -> None:
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column("image", overflow="fold")
+    table.add_column("image", no_wrap=True)
     table.add_column("class", overflow="fold")
     table.add_column("%", justify="right", no_wrap=True)
     for picture, found in answers.items():
@@ -107,4 +108,4 @@ def _show(answers: dict[Path, Found], console: Console) -> None:
             name = Text(str(picture) if place == 0 else "")
             table.add_row(name, Text(answer.name), f"{100 * answer.probability:.2f}", end_section=answer is found[-1])
     if table.row_count:
-        console.print(table)
+        print_whole(table, console)

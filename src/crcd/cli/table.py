@@ -30,6 +30,11 @@ def show_grid(words: Words, console: Console) -> None:
         table.add_column(heading, justify="right", overflow="fold", min_width=widest)
     for row in words.rows:
         table.add_row(*row)
+    print_whole(table, console)
+
+
+def print_whole(table: Table, console: Console) -> None:
+    """Print a table as wide as what must not be folded, even where the console is not."""
     needed = Measurement.get(console, console.options, table).minimum
     console.print(table, width=max(console.width, needed), crop=False)
 

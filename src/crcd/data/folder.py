@@ -1,7 +1,10 @@
-"""A folder of photographs: root/train/CLASS/*, root/val/CLASS/* and perhaps root/unlabelled/*."""
+"""A folder of photographs: root/train/CLASS/*, root/val/CLASS/* and perhaps root/unlabelled/*; or root/CLASS/*."""
 
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -13,6 +16,11 @@ from crcd.errors import CrcdError
 
 IMAGENET_STATISTICS: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """ImageNet's, with which torchvision's and timm's weights were trained."""
+UNLABELLED_FOLDER = "unlabelled"
+SCORED = 5
+"""Without a folder to score on, every so manieth image of a class is scored."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,9 @@ class Part:
 def folder(root: Path, image_size: int | None, *, skip_corrupt: bool) -> DataSet:
     """Images of any size and mode as RGB squares of ``image_size`` (64), in the layout of torchvision's ImageFolder.
 
-    Images at any depth below ``root/unlabelled``, if it is there, are learned from without a label.
+    Images at any depth below ``root/unlabelled``, if it is there, are learned from without a label. Where there is no
+    ``root/val``, every fifth image of each class is scored and not learned from, and that is said; where there is no
+    ``root/train`` either, classes are the folders of ``root``.
 
     Raises:
         CrcdError: the layout is not this, a class is empty or alone, or images are corrupt and not to be skipped.
@@ -50,17 +60,45 @@ def folder(root: Path, image_size: int | None, *, skip_corrupt: bool) -> DataSet
 
 
 def folder_parts(root: Path) -> tuple[Part, Part]:
-    """What ``root/train`` and ``root/val`` hold, whether or not they belong together (``faults`` says).
+    """The parts to learn from and to score on, whether or not they belong together (``faults`` says).
 
     The training part has the images of ``root/unlabelled``, too.
 
     Raises:
-        CrcdError: train or val is missing, or has no class folder.
+        CrcdError: there is no training part, or one has no class folder.
     """
-    train, val = list_part(root / "train"), list_part(root / "val")
-    unlabelled = (path for path in sorted((root / "unlabelled").rglob("*")) if is_image_file(path.name))
+    if (root / "val").is_dir():
+        train, val = list_part(root / "train"), list_part(root / "val")
+    else:
+        train, val = _every_fifth(list_part(root if is_flat(root) else root / "train"))
+        _say_split(root)
+    unlabelled = (path for path in sorted((root / UNLABELLED_FOLDER).rglob("*")) if is_image_file(path.name))
     samples = [*train.samples, *((str(path), UNLABELLED) for path in unlabelled)]
     return replace(train, samples=samples), val
+
+
+def is_flat(root: Path) -> bool:
+    """Whether class folders with images lie in a folder itself, in place of train/ and val/."""
+    if any((root / part).is_dir() for part in ("train", "val")):
+        return False
+    folders = (path for path in root.glob("*") if path.is_dir() and path.name != UNLABELLED_FOLDER)
+    return any(is_image_file(path.name) for folder in folders for path in folder.glob("*"))
+
+
+@cache
+def _say_split(root: Path) -> None:
+    log.warning("%s has no val/: every fifth image of each class is scored, the others are learned from", root)
+
+
+def _every_fifth(part: Part) -> tuple[Part, Part]:
+    """The part without, and only with, the third of every five images of a class."""
+    seen: Counter[int] = Counter()
+    kept: list[tuple[str, int]] = []
+    scored: list[tuple[str, int]] = []
+    for path, label in part.samples:
+        (scored if seen[label] % SCORED == SCORED // 2 else kept).append((path, label))
+        seen[label] += 1
+    return replace(part, samples=kept), Part(part.where / "(every fifth image)", part.classes, scored)
 
 
 def list_part(part: Path) -> Part:
@@ -70,11 +108,14 @@ def list_part(part: Path) -> Part:
         CrcdError: the folder is missing, or has no class folder.
     """
     if not part.is_dir():
-        raise CrcdError(f"{part} is missing: put images into train/CLASS/ and val/CLASS/ of the folder of --data-dir")
+        raise CrcdError(
+            f"{part} is missing: put images into train/CLASS/ and val/CLASS/, or into CLASS/, of the folder"
+        )
     try:
-        classes, number = find_classes(str(part))
+        classes = [name for name in find_classes(str(part))[0] if name != UNLABELLED_FOLDER]
     except FileNotFoundError as error:
         raise CrcdError(f"{part} holds no class folder: each class needs a folder with images") from error
+    number = {name: i for i, name in enumerate(classes)}
     samples = make_dataset(str(part), number, extensions=IMG_EXTENSIONS, allow_empty=True)
     loops = {folder: _loops(folder, part) for folder in {Path(path).parent for path, _ in samples}}
     return Part(part, classes, [(path, label) for path, label in samples if not loops[Path(path).parent]])

@@ -8,6 +8,7 @@ from torchvision.datasets.imagenet import META_FILE
 
 from crcd.data import tiny_imagenet
 from crcd.data.decode import open_rgb
+from crcd.data.folder import is_flat
 from crcd.data.imagenet import ARCHIVES
 from crcd.data.listed import has_list
 from crcd.data.shards import has_shards
@@ -38,8 +39,9 @@ def recognise(folder: Path) -> tuple[str, Path]:
         found.append((images, folder))
     if not found:
         raise CrcdError(
-            f"{folder} holds no data set: neither train/CLASS/* and val/CLASS/*, nor train.csv and val.csv, nor "
-            f"train-*.tar and val-*.tar, nor {', '.join(MARKS.values())}, nor {' and '.join(ARCHIVES.values())}"
+            f"{folder} holds no data set: neither train/CLASS/* and val/CLASS/*, nor CLASS/*, nor train.csv and "
+            f"val.csv, nor train-*.tar and val-*.tar, nor {', '.join(MARKS.values())}, nor "
+            f"{' and '.join(ARCHIVES.values())}"
         )
     if len(found) > 1:
         names = [name for name, _ in found]
@@ -57,6 +59,8 @@ def _images(folder: Path) -> str | None:
         return "list"
     if has_shards(folder):
         return "shards"
+    if is_flat(folder):
+        return "folder"
     if not any((folder / part).is_dir() for part in ("train", "val")):
         return None
     if (folder / "wnids.txt").is_file() or tiny_imagenet.is_original(folder):

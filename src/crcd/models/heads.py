@@ -66,7 +66,7 @@ def find_heads(model: nn.Module, output: Any, calls: Mapping[str, tuple[Any, Any
     wide = [name for name, out in made.items() if out.shape[-1] == output.shape[1]]
     raise CrcdError(
         f"{_name(model)}: {len(fits)} linear layers give exactly its logits, so its classifier cannot be told; name it "
-        "with --teacher-classifier or --student-classifier (in Python: classifier=), candidates: "
+        "with --teacher-classifier, --student-classifier or --classifier (in Python: classifier=), candidates: "
         f"{', '.join(wide) or ', '.join(calls) or 'no linear layer ran'}"
     )
 

@@ -218,6 +218,6 @@ def _check_feature(model: nn.Module, feature: Any) -> None:
         found = list(feature.shape) if isinstance(feature, Tensor) else type(feature).__name__
         raise CrcdError(
             f"{_name(model)}: the input of its classifier is {found}, not [batch, width]; "
-            "name a layer that takes one vector an image with --teacher-classifier or --student-classifier (in Python: "
-            "classifier=)"
+            "name a layer that takes one vector an image with --teacher-classifier, --student-classifier or "
+            "--classifier (in Python: classifier=)"
         )

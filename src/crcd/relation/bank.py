@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 @cache
 def _say_fewer(count: int, available: int, kind: str) -> None:
     """Once, however many banks there are."""
-    log.warning("%d negatives were asked for, and there are %d %s: that many are drawn", count, available, kind)
+    log.warning("the settings have %d negatives, the data only %d %s: that many are drawn", count, available, kind)
 
 
 class Bank(NegativeSource):

@@ -78,7 +78,7 @@ def check_network(model: nn.Module, name: str, images: ImageFormat, num_classes:
     if classifier is None and not torch.allclose(view.logits, logits, rtol=1e-3, atol=1e-3 * float(logits.abs().max())):
         raise CrcdError(
             f"model '{name}': its classifier does not make its logits of what is before it, so neither can be read; "
-            "name the layer that makes them with --teacher-classifier or --student-classifier"
+            "name the layer that makes them with --teacher-classifier, --student-classifier or --classifier"
         )
     if view.logits.shape != logits.shape:
         raise CrcdError(
