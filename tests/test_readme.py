@@ -2,6 +2,7 @@
 
 import importlib.util
 import itertools
+import json
 import re
 from dataclasses import fields
 from typing import Any
@@ -97,6 +98,22 @@ def test_tables_come_from_the_ledger_and_the_files_of_the_benchmarks(page):
     shown = (ROOT / page).read_text(encoding="utf-8")
     assert measured().filled(shown) == shown
     assert re.search(r": begin -->\n\|", shown)
+
+
+def test_the_photographs_are_in_the_ledger():
+    page = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    section = page.split("## A folder of photographs\n")[1].split("\n## ")[0]
+    lines = (ROOT / "results" / "ledger.jsonl").read_text(encoding="utf-8").splitlines()
+    measured: dict[tuple[str, ...], dict[str, str]] = {}
+    for e in map(json.loads, lines):
+        if e["recipe"] == "folder":
+            key = e["teacher"]["model"], f"{e['teacher']['top1']:.2f}", e["result"]["model"], str(e["result"]["epochs"])
+            measured.setdefault(key, {})[e["method"]] = f"{e['result']['top1']:.2f}"
+    rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in section.splitlines() if line.startswith("| timm/")]
+    assert len(rows) == len(measured) == 3
+    for teacher, top1, student, epochs, _, *scores in rows:
+        found = measured[teacher.partition(",")[0], top1, student, epochs]
+        assert scores == [found[name] for name in ("ce", "kd", "crcd+kd")]
 
 
 def test_the_schema_of_the_ledger_is_that_of_its_entries():

@@ -105,9 +105,10 @@ def test_a_comparison(tmp_path, weights, start_together, start, finish, given):
     assert answer.status == 0, answer.err
     assert answer.out.count("2 of 2: digits") == answer.out.count("the tables are in") == 1
     lines = (tmp_path / "out" / "ledger.jsonl").read_text().splitlines()
-    cells = [(entry["method"][:4], entry["seed"], entry["run"]["processes"]) for entry in map(json.loads, lines)]
-    assert sorted(cells) == [("ce", 0, 2), ("ce", 1, 2), ("crcd", 0, 2), ("crcd", 1, 2)]
-    assert "on 2 x cpu" in (tmp_path / "out" / "table.md").read_text()
+    cells = [(entry["method"][:4], entry["seed"], entry["run"]["device"]) for entry in map(json.loads, lines)]
+    two = "cpu (1 threads), 2 processes"
+    assert sorted(cells) == [(method, seed, two) for method in ("ce", "crcd") for seed in (0, 1)]
+    assert f"on {two}." in (tmp_path / "out" / "table.md").read_text()
     answer = finish(start(*words))
     assert answer.status == 0, answer.err
     assert "training" not in answer.out

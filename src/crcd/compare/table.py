@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from crcd.compare.ledger import Entry
 from crcd.compare.published import published
@@ -179,14 +178,9 @@ def _notes(found: Sequence[Column], beside: bool) -> list[str]:
     run = [entry.run for entry in entries]
     where = " and ".join(dict.fromkeys(f"{r['scored_images']} {r['scored_on']} images of {r['data']}" for r in run))
     commits = ", ".join(dict.fromkeys(r["commit"][:7] + "-dirty" * r["commit"].endswith("-dirty") for r in run))
-    devices = ", ".join(dict.fromkeys(_device(r) for r in run))
+    devices = ", ".join(dict.fromkeys(r["device"] for r in run))
     measured = f"{where}, last epoch; measured at {commits} on {devices}."
     notes = [f"± is the standard deviation over seeds; differences are paired by seed and teacher; {measured}"]
     if beside:
         notes.append("Rows with a source in brackets are what others report, with their own teachers.")
     return notes
-
-
-def _device(run: Mapping[str, Any]) -> str:
-    processes = run.get("processes", 1)
-    return f"{processes} x {run['device']}" if processes > 1 else run["device"]

@@ -11,7 +11,6 @@ import torchvision
 from torch import nn
 
 import crcd
-from crcd import distributed
 from crcd.data import known_labels
 from crcd.models import ImageFormat, count_multiply_adds, count_parameters
 from crcd.train.config import TrainOptions
@@ -46,7 +45,6 @@ def describe_run(config: TrainOptions, material: Material) -> dict[str, Any]:
         "seed": config.seed,
         "commit": commit(),
         "device": describe(material.device),
-        **({"processes": distributed.size()} if distributed.size() > 1 else {}),
         "versions": {"crcd": crcd.__version__, "torch": torch.__version__, "torchvision": torchvision.__version__},
     }
 
