@@ -150,3 +150,9 @@ def test_weights_that_do_not_fit_change_nothing(tmp_path: Path) -> None:
     refusal(model, tmp_path / "a.safetensors")
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+def test_others_may_read_weights_as_they_may_any_file(tmp_path):
+    save_weights(nn.Linear(2, 2), tmp_path / "net.safetensors", {})
+    (tmp_path / "any").touch()
+    assert (tmp_path / "net.safetensors").stat().st_mode == (tmp_path / "any").stat().st_mode

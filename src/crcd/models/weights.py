@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from crcd import distributed
@@ -36,7 +36,7 @@ def save_weights(model: nn.Module, path: Path, metadata: Mapping[str, str]) -> N
     }
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        save_file(tensors, part, dict(metadata))
+        part.write_bytes(save(tensors, dict(metadata)))  # save_file would keep it from other users
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
