@@ -105,7 +105,14 @@ def epoch(result: Result) -> str:
     )
 
 
-TABLES: dict[str, Callable[[Result], str]] = {f.__name__: f for f in (loss, step, peers, scale, epoch)}
+def processes(result: Result) -> str:
+    """Steps of so many processes together."""
+    batch = result["size"]["batch"]
+    steps = [(s["step"], s["ms"]["median"], 1e3 * batch / s["ms"]["median"]) for s in result["steps"]]
+    return f"Processes: {result['processes']}\n\n" + rows("| step | ms | images/s |", steps)
+
+
+TABLES: dict[str, Callable[[Result], str]] = {f.__name__: f for f in (loss, step, peers, scale, epoch, processes)}
 
 
 def filled(text: str) -> str:
