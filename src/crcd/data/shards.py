@@ -27,8 +27,8 @@ CLASS_FILES = ("classes.txt", "classnames.txt")
 class ShardImages(EncodedImages):
     """Members of tar files.
 
-    A read opens the shard and closes it again (some 10 microseconds on a local disk, decoding takes a hundred times
-    that), so that nothing is shared between threads or processes, and no number of shards is too large.
+    A read opens the shard and closes it again, so that nothing is shared between threads or processes, and no number of
+    shards is too large.
 
     Their hash is of path, length and time of change of each shard, of the members' places there, and of the size to
     which they are decoded.
