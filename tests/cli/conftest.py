@@ -92,3 +92,11 @@ def photographs(tmp_path):
             for i in range(count):
                 Image.new("L", (20, 18), 90 * number + 10 * i).save(root / part / name / f"{i}.png")
     return root
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory, weights, quick):
+    """Folder of an ended run of a second, of ce and kd."""
+    path = tmp_path_factory.mktemp("run") / "run"
+    assert main([str(word) for word in ("distill", *quick, "--teacher-weights", weights, "--out", path)]) == 0
+    return path

@@ -4,16 +4,7 @@ import sys
 import huggingface_hub
 import pytest
 
-from crcd.cli import main
 from hub_server import serving
-
-
-@pytest.fixture(scope="session")
-def run(tmp_path_factory, weights, quick):
-    """Folder of an ended run of a second, of ce and kd."""
-    path = tmp_path_factory.mktemp("run") / "run"
-    assert main([str(word) for word in ("distill", *quick, "--teacher-weights", weights, "--out", path)]) == 0
-    return path
 
 
 @pytest.fixture

@@ -5,18 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from crcd.cli import main
 from crcd.models import create_model, save_weights
 
 PROBES = ("linear", "sgd", "knn")
-
-
-@pytest.fixture(scope="session")
-def run(tmp_path_factory, weights, quick):
-    """Folder of an ended run of a second."""
-    path = tmp_path_factory.mktemp("run") / "run"
-    assert main([str(word) for word in ("distill", *quick, "--teacher-weights", weights, "--out", path)]) == 0
-    return path
 
 
 @pytest.fixture

@@ -46,6 +46,18 @@ def names(*numbers):
     return "[" + ", ".join(f'"{number}"' for number in numbers) + "]"
 
 
+@pytest.fixture
+def pretrained(monkeypatch):
+    """A library's own weights, for 33 classes."""
+
+    def make(name):
+        torch.manual_seed(5)
+        return create_model(name, 33, 1)
+
+    monkeypatch.setattr("crcd.train.build.pretrained_model", make)
+    return make
+
+
 def test_images_of_its_own_training(quick, material, saved):
     path, _ = saved(image_size="16", mean="0.2", std="0.4", interpolation="bicubic")
     network = given_teacher(quick(teacher_weights=path), material)
@@ -174,12 +186,7 @@ def test_students_and_classifiers_begin_with_weights_but_for_a_head_of_other_cla
     assert torch.equal(trained["body.stage1.0.conv1.weight"], model.body.stage1[0].conv1.weight)
 
 
-def test_pretrained_students(quick, tmp_path, monkeypatch):
-    def pretrained(name):
-        torch.manual_seed(5)
-        return create_model(name, 33, 1)
-
-    monkeypatch.setattr("crcd.train.build.pretrained_model", pretrained)
+def test_pretrained_students(quick, tmp_path, pretrained):
     tiny = {"lr": 1e-30, "weight_decay": 0.0, "momentum": 0.0, "epochs": 1, "methods": ("ce",), "image_size": 32}
     config = quick(student="timm/resnet10t", student_pretrained=True, out=tmp_path / "run", **tiny)
     found = load_file(distill(config).folder / "ce.safetensors")
@@ -230,14 +237,8 @@ def test_weights_of_a_finished_run_are_a_teacher_as_they_are(quick, tmp_path, ma
     assert all(torch.equal(tensor, expected[name]) for name, tensor in network.model.state_dict().items())
 
 
-def test_a_teacher_that_is_fine_tuned_first(quick, tmp_path, monkeypatch):
+def test_a_teacher_that_is_fine_tuned_first(quick, tmp_path, pretrained):
     """With next to no learning rate it stays what it began with, under a new head for the classes of the data."""
-
-    def pretrained(name):
-        torch.manual_seed(5)
-        return create_model(name, 33, 1)
-
-    monkeypatch.setattr("crcd.train.build.pretrained_model", pretrained)
     tiny = {"lr": 1e-30, "weight_decay": 0.0, "momentum": 0.0, "epochs": 1, "methods": ("ce",), "image_size": 32}
     config = quick(teacher="timm/resnet10t", teacher_weights=None, out=tmp_path / "run", **tiny)
     found = load_file(distill(replace(config, teacher_finetune=True)).folder / "teacher.safetensors")
