@@ -78,7 +78,7 @@ def weights(tmp_path_factory):
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "resnet8.safetensors"
     named = {"model": "resnet8", "data": "digits", "image_size": "8"}
-    save_weights(create_model("resnet8", 10, 1), path, named)
+    save_weights(create_model("resnet8", 10, 1).state_dict(), path, named)
     return path
 
 

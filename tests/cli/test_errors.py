@@ -79,7 +79,7 @@ def test_weights_of_another_architecture(complaint, tmp_path, quick):
 
 def test_weights_for_other_classes(complaint, tmp_path, quick):
     path = tmp_path / "weights.safetensors"
-    save_weights(create_model("resnet8", 7, 1), path, {"model": "resnet8"})
+    save_weights(create_model("resnet8", 7, 1).state_dict(), path, {"model": "resnet8"})
     error = complaint("distill", *quick, "--teacher-weights", path)
     assert "they are for 7 classes" in error
     assert "has 10" in error
@@ -131,7 +131,7 @@ def test_weights_that_are_not_finite(complaint, tmp_path, quick):
     path = tmp_path / "nan.safetensors"
     model = create_model("resnet8", 10, 1)
     torch.nn.init.constant_(model.classifier.weight, torch.nan)
-    save_weights(model, path, {"model": "resnet8", "data": "digits", "image_size": "8"})
+    save_weights(model.state_dict(), path, {"model": "resnet8", "data": "digits", "image_size": "8"})
     assert "logits that are not finite" in complaint("evaluate", "--weights", path, "--device", "cpu")
     assert "logits that are not finite" in complaint("distill", *quick, "--teacher-weights", path)
 

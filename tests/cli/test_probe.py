@@ -55,7 +55,7 @@ def test_features_learned_beat_features_at_random(crcd, tmp_path):
     torch.manual_seed(0)
     known = {"model": "resnet8", "data": "digits", "num_classes": "10", "in_channels": "1", "image_size": "8"}
     file = tmp_path / "untrained" / "ce.safetensors"
-    save_weights(create_model("resnet8", 10, 1), file, {**known, "mean": "0.3", "std": "0.3"})
+    save_weights(create_model("resnet8", 10, 1).state_dict(), file, {**known, "mean": "0.3", "std": "0.3"})
     folders = (tmp_path / "trained", tmp_path / "untrained")
     assert crcd("probe", *folders, "--device", "cpu").status == 0
     trained, untrained = (scores(folder / "probe-digits.json")["networks"][0] for folder in folders)

@@ -14,7 +14,7 @@ KNOWN = {
 @pytest.fixture
 def run(tmp_path):
     for name in ("ce", "teacher", "kd@kd.weight=0.5", "crcd+kd"):
-        save_weights(create_model("resnet8", 10, 1), tmp_path / f"{name}.safetensors", KNOWN)
+        save_weights(create_model("resnet8", 10, 1).state_dict(), tmp_path / f"{name}.safetensors", KNOWN)
     (tmp_path / "config.yaml").write_text("methods: [kd@kd.weight=0.5, ce, crcd+kd]\n")
     (tmp_path / "summary.json").touch()
     return tmp_path
@@ -35,7 +35,7 @@ def test_teacher_first_then_learners_in_the_runs_order(run):
 
 def test_weights_are_those_of_the_file(tmp_path):
     model = create_model("resnet8", 10, 1).eval()
-    save_weights(model, tmp_path / "ce.safetensors", KNOWN)
+    save_weights(model.state_dict(), tmp_path / "ce.safetensors", KNOWN)
     (network,) = read_run(tmp_path)
     image = torch.randn(2, 1, 16, 16)
     with torch.no_grad():
@@ -52,14 +52,14 @@ def test_no_weights(tmp_path):
 @pytest.mark.parametrize("name", ["model", "mean", "image_size"])
 def test_weights_that_do_not_say_enough(tmp_path, name):
     known = {key: value for key, value in KNOWN.items() if key != name}
-    save_weights(create_model("resnet8", 10, 1), tmp_path / "ce.safetensors", known)
+    save_weights(create_model("resnet8", 10, 1).state_dict(), tmp_path / "ce.safetensors", known)
     with pytest.raises(CrcdError, match=rf"ce\.safetensors: their metadata has no '{name}'; train the network"):
         read_run(tmp_path)
 
 
 def test_code_is_run_only_where_the_user_names_it(tmp_path):
     file = tmp_path / "ce.safetensors"
-    save_weights(create_model("resnet8", 10, 1), file, KNOWN | {"model": "crcd.models.zoo:unknown"})
+    save_weights(create_model("resnet8", 10, 1).state_dict(), file, KNOWN | {"model": "crcd.models.zoo:unknown"})
     with pytest.raises(CrcdError, match="code that is not run on a file's word"):
         read_network(file)
     assert read_network(file, "resnet8").architecture == "resnet8"

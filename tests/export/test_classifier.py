@@ -60,6 +60,6 @@ def test_names_that_are_not_those_of_the_logits(photo_export, photographs):
 def test_weights_without_class_names(tmp_path):
     file = tmp_path / "old.safetensors"
     known = {"model": "resnet8", "data": "digits", "in_channels": "1", "image_size": "8", "mean": "0.3", "std": "0.3"}
-    save_weights(create_model("resnet8", 10, 1), file, known)
+    save_weights(create_model("resnet8", 10, 1).state_dict(), file, known)
     with pytest.raises(CrcdError, match=r"old\.safetensors: it does not say its class names"):
         load_classifier(file)

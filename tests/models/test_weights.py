@@ -28,24 +28,35 @@ def refusal(model: nn.Module, path: Path) -> str:
 def test_round_trip_with_metadata(tmp_path: Path) -> None:
     saved, loaded = create_model("resnet8", 5).to(memory_format=torch.channels_last), create_model("resnet8", 5)
     path = tmp_path / "student.safetensors"
-    save_weights(saved, path, {"model": "resnet8", "classes": "5"})
+    save_weights(saved.state_dict(), path, {"model": "resnet8", "classes": "5"})
     assert read_metadata(path) == {"model": "resnet8", "classes": "5"}
     load_weights(loaded, path)
     assert_same_weights(saved, loaded)
     assert [file.name for file in tmp_path.iterdir()] == ["student.safetensors"]
 
 
+def test_paths_may_be_strings(tmp_path: Path) -> None:
+    path = str(tmp_path / "layer.safetensors")
+    saved, loaded = nn.Linear(2, 2), nn.Linear(2, 2)
+    save_weights(saved.state_dict(), Path(path), {"model": "layer"})
+    assert read_metadata(path) == {"model": "layer"}
+    load_weights(loaded, path)
+    assert_same_weights(saved, loaded)
+    with pytest.raises(CrcdError, match="no such file"):
+        load_weights(loaded, f"{path}x")
+
+
 def test_shared_weights_round_trip(tmp_path: Path) -> None:
     layer = nn.Linear(3, 3)
     saved, loaded = nn.Sequential(layer, layer), nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
-    save_weights(saved, tmp_path / "a.safetensors", {})
+    save_weights(saved.state_dict(), tmp_path / "a.safetensors", {})
     load_weights(loaded, tmp_path / "a.safetensors")
     assert_same_weights(saved, loaded)
 
 
 def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.safetensors"
-    save_weights(nn.Linear(2, 2), path, {})
+    save_weights(nn.Linear(2, 2).state_dict(), path, {})
     before = path.read_bytes()
 
     def fail(*_: object) -> None:
@@ -53,7 +64,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monk
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
-        save_weights(nn.Linear(2, 2), path, {})
+        save_weights(nn.Linear(2, 2).state_dict(), path, {})
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -90,7 +101,7 @@ def test_broken_files(tmp_path: Path, name: str, content: bytes) -> None:
 
 def test_truncated_files(tmp_path: Path) -> None:
     model = nn.Linear(64, 64)
-    save_weights(model, tmp_path / "a.safetensors", {})
+    save_weights(model.state_dict(), tmp_path / "a.safetensors", {})
     torch.save(model.state_dict(), tmp_path / "a.pt")
     for path in (tmp_path / "a.safetensors", tmp_path / "a.pt"):
         path.write_bytes(path.read_bytes()[:-1000])
@@ -124,18 +135,18 @@ def test_files_without_a_state_dict(tmp_path: Path, content: object) -> None:
 
 def test_another_class_count_is_said_in_these_words(tmp_path: Path) -> None:
     for name in ("resnet8", "timm/resnet18"):
-        save_weights(create_model(name, 10), tmp_path / "a.safetensors", {})
+        save_weights(create_model(name, 10).state_dict(), tmp_path / "a.safetensors", {})
         message = refusal(create_model(name, 100), tmp_path / "a.safetensors")
         assert "they are for 10 classes" in message
         assert "has 100" in message
 
 
 def test_another_architecture_names_counts_and_first_keys(tmp_path: Path) -> None:
-    save_weights(create_model("resnet20", 10), tmp_path / "a.safetensors", {})
+    save_weights(create_model("resnet20", 10).state_dict(), tmp_path / "a.safetensors", {})
     small = refusal(create_model("resnet8", 10), tmp_path / "a.safetensors")
     assert "72 unexpected (body.stage1.1.bn1.bias [16], " in small
     assert "missing" not in small
-    save_weights(create_model("resnet8", 10), tmp_path / "a.safetensors", {})
+    save_weights(create_model("resnet8", 10).state_dict(), tmp_path / "a.safetensors", {})
     large = refusal(create_model("resnet20", 10), tmp_path / "a.safetensors")
     assert "72 missing (body.stage1.1.conv1.weight [16, 16, 3, 3], " in large
     wide = refusal(create_model("resnet8x4", 10), tmp_path / "a.safetensors")
@@ -144,7 +155,7 @@ def test_another_architecture_names_counts_and_first_keys(tmp_path: Path) -> Non
 
 
 def test_weights_that_do_not_fit_change_nothing(tmp_path: Path) -> None:
-    save_weights(create_model("resnet8", 10), tmp_path / "a.safetensors", {})
+    save_weights(create_model("resnet8", 10).state_dict(), tmp_path / "a.safetensors", {})
     model = create_model("resnet8", 100)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     refusal(model, tmp_path / "a.safetensors")
@@ -153,6 +164,6 @@ def test_weights_that_do_not_fit_change_nothing(tmp_path: Path) -> None:
 
 
 def test_others_may_read_weights_as_they_may_any_file(tmp_path):
-    save_weights(nn.Linear(2, 2), tmp_path / "net.safetensors", {})
+    save_weights(nn.Linear(2, 2).state_dict(), tmp_path / "net.safetensors", {})
     (tmp_path / "any").touch()
     assert (tmp_path / "net.safetensors").stat().st_mode == (tmp_path / "any").stat().st_mode

@@ -20,7 +20,7 @@ METHODS = ("ce", "kd", "crcd+kd")
 def settings(tmp_path_factory) -> DistillConfig:
     """Settings of a run of two seconds, under a teacher that is not trained."""
     weights = tmp_path_factory.mktemp("weights") / "teacher.safetensors"
-    save_weights(create_model("resnet8", 10, 1), weights, {"model": "resnet8"})
+    save_weights(create_model("resnet8", 10, 1).state_dict(), weights, {"model": "resnet8"})
     return DistillConfig(
         teacher="resnet8",
         teacher_weights=weights,

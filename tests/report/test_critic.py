@@ -84,12 +84,12 @@ def test_other_kinds_of_relations_are_read_too(settings, tmp_path):
         torch.testing.assert_close(cosine.positive[:63], (query * key).sum(dim=1), atol=1e-5, rtol=0)
 
 
-def test_learners_without_relations_and_runs_without_a_checkpoint(source, runs, tmp_path):
+def test_learners_without_relations_and_runs_without_their_heads(source, runs, tmp_path):
     with pytest.raises(CrcdError, match="kd has no relations"):
         cosines(source, "kd")
     shutil.copytree(runs[0], tmp_path / "run")
-    (tmp_path / "run" / "checkpoint.pt").unlink()
+    (tmp_path / "run" / "methods" / "crcd+kd.safetensors").unlink()
     (subject,) = subjects(find_runs([tmp_path / "run"]), None)
     networks = source.readings.networks
-    with pytest.raises(CrcdError, match="which is not kept any more"):
+    with pytest.raises(CrcdError, match=r"methods/crcd\+kd.safetensors: no such file"):
         critic_cosines(subject, "crcd+kd", networks["crcd+kd"], networks[TEACHER], source.readings.labels)

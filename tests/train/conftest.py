@@ -13,7 +13,7 @@ def teacher_weights(tmp_path_factory) -> Path:
     """A resnet8 for the digits that is not trained: quick, and as good as any for how a run works."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "teacher.safetensors"
-    save_weights(create_model("resnet8", 10, 1), path, {"model": "resnet8"})
+    save_weights(create_model("resnet8", 10, 1).state_dict(), path, {"model": "resnet8"})
     return path
 
 

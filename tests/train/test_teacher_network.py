@@ -36,7 +36,9 @@ def saved(tmp_path, material):
         torch.manual_seed(1)
         path = tmp_path / "given.safetensors"
         model = create_model("resnet8", num_classes, channels)
-        save_weights(model, path, metadata("resnet8", material) | {"num_classes": str(num_classes)} | changes)
+        save_weights(
+            model.state_dict(), path, metadata("resnet8", material) | {"num_classes": str(num_classes)} | changes
+        )
         return path, model.eval()
 
     return save
@@ -116,7 +118,7 @@ def test_as_many_classes_in_another_order(quick, material, saved):
 def test_other_classes_get_no_new_head(quick, material, tmp_path, saved, classes, listed, problem):
     path, model = saved(classes, **({} if listed is None else {"class_names": listed}))
     if listed is None:
-        save_weights(model, path, {"model": "resnet8"})
+        save_weights(model.state_dict(), path, {"model": "resnet8"})
     config = quick(teacher_weights=path, weak_teacher=True, out=tmp_path / "run")
     with pytest.raises(CrcdError, match=problem):
         distill(config)
@@ -163,6 +165,16 @@ def test_accuracy_is_shown_first_and_near_chance_is_refused(quick, tmp_path, mat
         == note
         == f"teacher resnet8: top-1 {outcome.summary['teacher']['top1']:.2f} % on 360 test images"
     )
+
+
+@pytest.mark.parametrize(("teacher_seed", "is_said"), [(None, True), (1, False)])
+def test_a_student_that_is_its_teacher_is_told(quick, tmp_path, teacher_seed, is_said):
+    reporter = Notes()
+    settings = quick(
+        methods=("ce",), teacher_weights=None, student_images=None, epochs=1, teacher_epochs=1, out=tmp_path / "run"
+    )
+    distill(replace(settings, teacher_seed=teacher_seed), reporter)
+    assert ("ce is its teacher to the bit" in " ".join(reporter.notes)) is is_said
 
 
 def test_chance_is_what_the_commonest_class_gets():

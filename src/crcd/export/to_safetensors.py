@@ -13,7 +13,7 @@ from crcd.models import create_model, load_weights, read_metadata, save_weights
 
 def write(model: nn.Module, description: Description, path: Path) -> None:
     """See ``Format``."""
-    save_weights(model, path, description.strings)
+    save_weights(model.state_dict(), path, description.strings)
 
 
 def strings(path: Path) -> Mapping[str, str]:

@@ -18,21 +18,20 @@ from crcd.errors import CrcdError
 NAMED_IN_ERRORS = 3
 
 
-def save_weights(model: nn.Module, path: Path, metadata: Mapping[str, str]) -> None:
+def save_weights(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
     """Write a state dict as safetensors; a reader finds the old file or the whole new one, never a part.
 
     Of several processes the first one alone writes.
 
     Args:
-        model: the network, on any device.
+        state: weights by name, on any device.
         path: file to write, in a folder that exists.
         metadata: strings that travel in the file's header, see ``read_metadata``.
     """
     if distributed.rank() > 0:
         return
     tensors = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, tensor in model.state_dict().items()
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in state.items()
     }
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -42,13 +41,13 @@ def save_weights(model: nn.Module, path: Path, metadata: Mapping[str, str]) -> N
         part.unlink(missing_ok=True)
 
 
-def read_metadata(path: Path) -> dict[str, str]:
+def read_metadata(path: str | Path) -> dict[str, str]:
     """The strings that ``save_weights`` stored.
 
     Raises:
         CrcdError: the file is missing or is not safetensors.
     """
-    _check_exists(path)
+    path = _existing(path)
     try:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}
@@ -56,7 +55,7 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise _unreadable(path, error) from error
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
+def load_weights(model: nn.Module, path: str | Path) -> None:
     """Fill a network with the weights of a file; it keeps its device and precision.
 
     Raises:
@@ -65,7 +64,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     fill_weights(model, read_weights(path), f"weights {path}")
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: str | Path) -> dict[str, Tensor]:
     """The state dict in a file.
 
     Args:
@@ -75,7 +74,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         CrcdError: the file is missing, broken, or holds more than plain weights.
     """
-    _check_exists(path)
+    path = _existing(path)
     if path.suffix == ".safetensors":
         try:
             state = load_file(path)
@@ -129,9 +128,10 @@ def _class_tensors(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> se
     return reshaped if first_only and len(shapes) == 1 else set()
 
 
-def _check_exists(path: Path) -> None:
-    if not path.is_file():
+def _existing(path: str | Path) -> Path:
+    if not Path(path).is_file():
         raise CrcdError(f"weights {path}: no such file; check the path")
+    return Path(path)
 
 
 def _unreadable(path: Path, error: Exception) -> CrcdError:

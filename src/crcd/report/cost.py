@@ -1,12 +1,12 @@
 """What a network costs: size, work and time."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.benchmark import Timer
 
 from crcd.models import ImageFormat, fold_batchnorm
 
@@ -48,6 +48,9 @@ def measure_latency(model: nn.Module, images: ImageFormat, device: torch.device)
         images: what it takes.
         device: where it computes.
     """
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # warns of CUDA's compiler without a GPU
+    from torch.utils.benchmark import Timer
+
     network = fold_batchnorm(model).to(device).eval()
     latency = {}
     with torch.inference_mode():

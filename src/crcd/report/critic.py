@@ -7,13 +7,12 @@ from torch import Tensor
 
 from crcd.errors import CrcdError
 from crcd.methods import method_parts
+from crcd.models import read_weights
 from crcd.relation.config import RelationConfig
 from crcd.relation.relations import Difference, Embedding, MLPNetwork, Relation, key_relations, query_relations
 from crcd.report.networks import Reading
 from crcd.report.relations import BINS, evenly
 from crcd.report.subject import Subject
-from crcd.train.checkpoint import load_checkpoint
-from crcd.train.config_file import fingerprint
 
 IMAGES = 64
 """Images whose relations are drawn: each is query and anchor, and the others of another class are its negatives."""
@@ -40,19 +39,16 @@ class CriticCosines(NamedTuple):
 def critic_cosines(
     subject: Subject, learner: str, student: Reading, teacher: Reading, labels_N: Tensor
 ) -> dict[str, CriticCosines]:
-    """The cosines of each element whose relations a learner contrasted, with the heads of its last checkpoint.
+    """The cosines of each element whose relations a learner contrasted, with its trained heads.
 
     Raises:
-        CrcdError: the learner has no part of CRCD, or the run's checkpoint is gone or of another time.
+        CrcdError: the learner has no part of CRCD, or its heads can't be read.
     """
     if "crcd" not in method_parts(learner):
         raise CrcdError(f"{learner} has no relations to look into: choose a learner with crcd")
     run = subject.run(learner)
-    if not run.folder.checkpoint.is_file():
-        raise CrcdError("the heads of its relations lie in the run's checkpoint.pt, which is not kept any more")
-    state = load_checkpoint(run.folder.checkpoint, fingerprint(run.config), run.folder.config)
+    heads = read_weights(run.folder.method_weights(learner))
     config: RelationConfig = run.config.method_settings(learner)["crcd"]
-    heads = state["learners"][learner]["method"]
     index = evenly(len(labels_N), IMAGES)
     shrink = run.config.batch_size if config.gradient_head == "affine" else 1
     found = {}

@@ -45,10 +45,11 @@ class Subject:
 
     @property
     def focus(self) -> str:
-        """The learner to look at first: the last one with CRCD, or the last one."""
+        """The learner to look at first: the last one with CRCD, of the run's own settings if any is, or the last."""
         others = self.distilled or self.learners
         with_crcd = [name for name in others if "crcd" in method_parts(name)]
-        return (with_crcd or others)[-1]
+        usual = [name for name in with_crcd if "@" not in name]
+        return (usual or with_crcd or others)[-1]
 
     def run(self, learner: str) -> Run:
         """The run of a learner whose networks are looked at."""

@@ -42,4 +42,5 @@ def describe(device: torch.device) -> str:
     each = f", {distributed.size()} processes" if distributed.size() > 1 else ""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)}){each}"
-    return f"cpu ({torch.get_num_threads()} threads){each}"
+    threads = torch.get_num_threads()
+    return f"cpu ({threads} thread{'s' if threads > 1 else ''}){each}"

@@ -126,10 +126,20 @@ def distill(
     loop.run()
     learners = loop.learners
     for learner in learners:
-        save_weights(learner.result.model, folder.weights(learner.name), metadata(config.student, material))
+        about = metadata(config.student, material)
+        save_weights(learner.result.model.state_dict(), folder.weights(learner.name), about)
+        if learner.method is not None and (trained := dict(learner.method.named_parameters())):
+            folder.inner("methods")
+            save_weights(trained, folder.method_weights(learner.name), {})
     viewers = [learner.result for learner in learners]
     teacher_scores, scores = score_students(teacher.viewer, viewers, loader.epoch(0), material.scored.labels)
     teacher_entry = model_entry(config.teacher, model, network.format)
+    for learner in learners:
+        if weights_digest(learner.result.model.state_dict()) == weights_digest(model.state_dict()):
+            reporter.note(
+                f"{learner.name} is its teacher to the bit: network, images and seed are the same; to have another, "
+                "give --teacher-seed another number"
+            )
     teacher_entry |= {"top1": scorer.teacher_top1, **teacher_scores, "weights": weights_digest(model.state_dict())}
     if cache:
         teacher_entry["cache"] = cache
@@ -214,7 +224,7 @@ def _trained_teacher(
         if not distributed.first(own.checkpoint.is_file):
             distributed.first(lambda: own.create(own_config))
         model = train_classifier(own_config, replace(material, seed=own_config.seed), own, stop, reporter)
-    save_weights(model, folder.weights("teacher"), metadata(config.teacher, material, network.format))
+    save_weights(model.state_dict(), folder.weights("teacher"), metadata(config.teacher, material, network.format))
     return model
 
 

@@ -35,6 +35,10 @@ class RunFolder:
         """File for the weights of a learner or of the teacher."""
         return self.path / f"{name}.safetensors"
 
+    def method_weights(self, name: str) -> Path:
+        """File for what a learner's method trained beside it, such as embedding heads."""
+        return self.path / "methods" / f"{name}.safetensors"
+
     def inner(self, *names: str) -> "RunFolder":
         """A folder inside, made where it is absent, for a part of the run that goes by the run's own settings."""
         folder = RunFolder(self.path.joinpath(*names))

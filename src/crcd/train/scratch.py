@@ -69,7 +69,7 @@ def train_classifier(
     loop = Loop(config.model, config, [learner], None, train, scorer, folder, stop, reporter)
     loop.run()
     model = learner.result.model
-    save_weights(model, folder.weights(NAME), metadata(config.model, material))
+    save_weights(model.state_dict(), folder.weights(NAME), metadata(config.model, material))
     entry = learner_entry(config.model, model, NAME, loop.history, material)
     entry["ece"] = expected_calibration_error(predict([model], loader.epoch(0))[0], material.scored.labels)
     times = {"step_seconds": loop.step_seconds, "seconds": loop.seconds}

@@ -81,7 +81,7 @@ def calibration(data: Columns, cast: Cast) -> Chart:
     )
     line = base.mark_line().encode(strokeWidth=emphasis(2.4, 1.1))
     points = base.mark_point(filled=True).encode(
-        size=alt.Size("images:Q", scale=alt.Scale(range=[14, 220]), legend=None),
+        size=alt.Size("images:Q", scale=alt.Scale(type="pow", exponent=0.5, range=[10, 500]), legend=None),
         tooltip=[
             alt.Tooltip("learner:N"),
             alt.Tooltip("images:Q"),
@@ -97,7 +97,14 @@ def calibration(data: Columns, cast: Cast) -> Chart:
 def agreement(data: Columns, cast: Cast) -> Chart:
     """How each learner's answers and the teacher's go together, a bar each."""
     scale = alt.Scale(domain=list(AGREEMENT), range=[f"var(--agree-{i})" for i in range(len(AGREEMENT))])
-    legend = alt.Legend(title=None, orient="top", columns=2, symbolType="square", labelLimit=220, rowPadding=5)
+    legend = alt.Legend(
+        title=None,
+        orient="top",
+        columns=alt.ExprRef(expr="width < 420 ? 1 : 3"),
+        symbolType="square",
+        labelLimit=220,
+        rowPadding=4,
+    )
     chart = (
         named()
         .transform_filter(IS_SHOWN)

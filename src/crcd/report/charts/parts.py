@@ -8,7 +8,7 @@ import altair as alt
 
 from crcd.report.figure import Chart, Columns
 
-COLOURS = 8
+COLOURS = 13
 """Colours that the page's style has for networks."""
 
 

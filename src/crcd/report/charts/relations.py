@@ -59,7 +59,7 @@ def shares(data: Columns, kinds: Sequence[str], cast: Cast, title: str, *, of_fo
         .mark_area(interpolate="step-after", opacity=0.45, line={"strokeWidth": 1.4})
         .encode(
             x=alt.X("cosine:Q", title=None, scale=alt.Scale(domain=[-1, 1]), axis=alt.Axis(grid=False, tickCount=5)),
-            y=alt.Y("share:Q", title=None, stack=None, axis=alt.Axis(tickCount=4)),
+            y=alt.Y("share:Q", title="% of pairs", stack=None, axis=alt.Axis(tickCount=4)),
             color=alt.Color("kind:N", scale=alt.Scale(domain=list(kinds), range=KINDS), legend=None),
             tooltip=[
                 alt.Tooltip("kind:N"),

@@ -45,7 +45,15 @@ def weights(points: Sequence[Point], cast: Cast, title: str) -> Chart:
     """Weights of the terms of the learner looked at; terms of one weight share a line."""
     fields = ("learner", "epoch", "name", "mean")
     data: Columns = {name: [getattr(point, name) for point in points] for name in fields}
-    legend = alt.Legend(title=None, orient="bottom", columns=1, labelLimit=0, symbolType="stroke", symbolSize=400)
+    legend = alt.Legend(
+        title=None,
+        orient="bottom",
+        columns=1,
+        labelLimit=0,
+        symbolType="stroke",
+        symbolSize=400,
+        labelExpr="split(datum.label, ', ')",
+    )
     base = (
         named()
         .transform_filter(IS_FOCUS)

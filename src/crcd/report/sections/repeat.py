@@ -25,7 +25,7 @@ def repeat_figure(source: Source) -> Figure:
         "commit": _each(s["commit"] for s in summaries),
         "versions": _each(version or "not recorded" for version in versions),
         "device": _each(s["device"] for s in summaries),
-        "seconds": _each(f"{s['seconds']:g} (training steps {s['step_seconds']:g})" for s in summaries),
+        "seconds": _each(f"{s['seconds']:,.0f} (training steps {s['step_seconds']:,.0f})" for s in summaries),
         "teacher": _each(_teacher(run) for run in runs),
         "folders": _each(str(run.folder.path) for run in runs),
         "left out": _each(f"{name}: {why}" for s in summaries for name, why in s.get("failed", {}).items()),
@@ -53,8 +53,8 @@ def _commands(runs: Iterable[Run]) -> list[str]:
 
 def _teacher(run: Run) -> str:
     entry = run.teacher
-    how = "came with its weights" if entry["epochs"] is None else f"{entry['epochs']} epochs, {entry['seconds']:g} s"
-    return f"{entry['model']}, {how}, weights {entry['weights'][:16]}"
+    how = "came with its weights" if entry["epochs"] is None else f"{entry['epochs']} epochs, {entry['seconds']:,.0f} s"
+    return f"{entry['model']}, {how}; SHA-256 of its weights begins with {entry['weights'][:16]}"
 
 
 def _each(texts: Iterable[str]) -> list[str]:
