@@ -90,7 +90,7 @@ def test_recipes_of_a_folder_are_for_some_thousand_images():
         )
         labels = torch.arange(3000) % 2
         for settings in (config.crcd, config.crd):
-            Bank(labels, 8, settings.negatives, exact=True, shared=True, momentum=0.5)
+            Bank(labels, (8, 8), settings.negatives, exact=True, shared=True, momentum=0.5, unit=True)
     assert not scratch.student_pretrained
     assert not scratch.for_teacher(None).pretrained
     assert finetune.student_pretrained

@@ -22,8 +22,8 @@ def elements(index: torch.Tensor, seed: int) -> Elements:
 def steps(half: bool, sharded: bool):
     """What a bank gives in three steps, and its state afterwards, which a new bank then continues."""
     torch.manual_seed(0)
-    settings = {"exact": True, "shared": True, "momentum": 0.5, "half": half, "sharded": sharded}
-    bank = Bank(LABELS, 4, 5, **settings)
+    settings = {"exact": True, "shared": True, "momentum": 0.5, "unit": True, "half": half, "sharded": sharded}
+    bank = Bank(LABELS, (4, 4), 5, **settings)
     given = []
     for seed, index in enumerate([[0, 9, 4], [9, 1, 8], [0, 4, 5]]):
         batch = elements(torch.tensor(index), seed)
@@ -32,7 +32,7 @@ def steps(half: bool, sharded: bool):
         bank.update(batch)
     state = bank.state_dict()
     whole = distributed.first(lambda: state)
-    other = Bank(LABELS, 4, 5, **settings)
+    other = Bank(LABELS, (4, 4), 5, **settings)
     other.load_state_dict(whole)
     held = bank.student_ND[:-1] if bank.shard is not None else bank.student_ND
     given += other.rows(torch.arange(10))
@@ -66,7 +66,9 @@ def test_half_precision_keeps_rows_to_eleven_bits():
 
 def test_four_banks_of_imagenet_in_half_precision_take_less_than_1_4_gb():
     rows = 10_000
-    bank = Bank(torch.arange(rows) % 1000, 128, 4096, exact=True, shared=True, momentum=0.5, half=True)
+    bank = Bank(
+        torch.arange(rows) % 1000, (128, 128), 4096, exact=True, shared=True, momentum=0.5, unit=True, half=True
+    )
     held = sum(buffer.numel() * buffer.element_size() for buffer in bank.buffers())
     assert 2 * held * 1_281_167 / rows < 1.4e9
 
@@ -74,4 +76,4 @@ def test_four_banks_of_imagenet_in_half_precision_take_less_than_1_4_gb():
 @pytest.mark.parametrize("setting", ["half", "sharded"])
 def test_negatives_of_each_samples_own_need_a_whole_bank_in_float32(setting):
     with pytest.raises(CrcdError, match="set shared, or bank_precision to float32 and bank_rows to replicated"):
-        Bank(LABELS, 4, 3, exact=True, shared=False, momentum=0.5, **{setting: True})
+        Bank(LABELS, (4, 4), 3, exact=True, shared=False, momentum=0.5, unit=True, **{setting: True})

@@ -26,7 +26,7 @@ def elements(index: torch.Tensor, usable: torch.Tensor | None = None) -> Element
 @pytest.mark.parametrize(("exact", "shared", "unlabelled"), list(itertools.product([True, False], repeat=3)))
 def test_an_unknown_class_is_nobodys_own(exact, shared, unlabelled):
     torch.manual_seed(0)
-    bank = Bank(LABELS, 4, 5, exact=exact, shared=shared, momentum=0.5, unlabelled=unlabelled)
+    bank = Bank(LABELS, (4, 4), 5, exact=exact, shared=shared, momentum=0.5, unit=True, unlabelled=unlabelled)
     batch = elements(torch.arange(N))
     seen: list[set[int]] = [set() for _ in range(N)]
     for _ in range(100):
@@ -43,8 +43,8 @@ def test_an_unknown_class_is_nobodys_own(exact, shared, unlabelled):
 
 @pytest.mark.parametrize(("unlabelled", "most"), [(True, 9), (False, 6)])
 def test_as_many_negatives_as_every_sample_has(unlabelled, most):
-    build = {"exact": True, "shared": False, "momentum": 0.5, "unlabelled": unlabelled}
-    counts = [Bank(LABELS, 4, count, **build).count for count in (most - 1, most, most + 1)]
+    build = {"exact": True, "shared": False, "momentum": 0.5, "unit": True, "unlabelled": unlabelled}
+    counts = [Bank(LABELS, (4, 4), count, **build).count for count in (most - 1, most, most + 1)]
     assert counts == [most - 1, most, most]
 
 
@@ -52,7 +52,7 @@ def test_as_many_negatives_as_every_sample_has(unlabelled, most):
 def test_unlabelled_samples_of_queue_and_batch_are_negatives(source):
     usable = torch.arange(N) != 9
     batch = elements(torch.arange(N), usable)
-    kind = Queue(4, N, exact=True) if source == "queue" else InBatch(exact=True)
+    kind = Queue((4, 4), N, exact=True) if source == "queue" else InBatch(exact=True)
     kind.update(batch)
     excluded = kind.draw(batch).teacher.excluded_BK
     for i in range(N):
@@ -97,6 +97,7 @@ def test_features_are_related_and_gradients_are_not(element, source, head):
 def test_a_batch_without_labels_has_no_relation_of_gradients(objective, mixture):
     config = RelationConfig(negatives=5, dim=8, gradient_weight=1.0, objective=objective)
     criterion = CRCDLoss(6, 9, config, labels=LABELS)
+    criterion(*views(N), LABELS, torch.arange(N))
     index = (LABELS < 0).nonzero()[:, 0]
     student, teacher = views(3)
     terms = criterion(student, teacher, LABELS[index], index, mixture)

@@ -39,7 +39,8 @@ def test_gpus_that_processes_cannot_have(two_gpus):
 
 
 def test_in_words(monkeypatch):
-    threads = f"cpu ({torch.get_num_threads()} threads)"
+    count = torch.get_num_threads()
+    threads = f"cpu ({count} thread{'s' * (count > 1)})"
     assert describe(torch.device("cpu")) == threads
     monkeypatch.setattr(distributed, "size", lambda: 4)
     assert describe(torch.device("cpu")) == f"{threads}, 4 processes"

@@ -151,11 +151,12 @@ class CRD(Method):
         self.teacher_head = Embedding(teacher_dim, config.dim, bias=True)
         self.bank = Bank(
             labels_N,
-            config.dim,
+            (config.dim, config.dim),
             config.negatives,
             exact=True,
             shared=config.shared,
             momentum=config.bank_momentum,
+            unit=True,
             half=config.bank_precision == "float16",
             sharded=config.bank_rows == "sharded",
         )

@@ -24,20 +24,22 @@ def _say_fewer(count: int, available: int, kind: str) -> None:
 
 
 class Bank(NegativeSource):
-    """Elements of all N samples: row <- l2norm(momentum * row + (1 - momentum) * new); a first visit replaces.
+    """Rows of all N samples: row <- momentum * row + (1 - momentum) * new; a first visit replaces.
 
     Rows are drawn by strata: of the M rows that may be drawn, draw k is uniform in [k M / K, (k + 1) M / K), so that
     the K rows are distinct but for neighbours and each row has the same chance.
 
     Args:
         labels_N: class of every sample, below 0 where it is not known.
-        dim: D.
+        widths: of the student's rows and of the teacher's.
         count: K; where every sample has fewer others that it may use, as many as it has.
         exact: True leaves out the sample's own class, False only the sample itself; of a mixed image, both of its own.
             An unknown class is nobody's own: such samples are negatives of all but themselves, and have all others.
         shared: True draws K rows for the whole batch and masks what a sample must not use (3 to 6 times cheaper);
             False draws K rows for each sample from those that it may use.
         momentum: of the rows.
+        unit: True for embeddings: rows are brought to length 1, and random ones stand for samples not met yet (CRD's
+            memory). False for elements of any length: a sample is no negative before it is met.
         unlabelled: whether samples of unknown class are drawn; else their rows are never used.
         half: keep the rows in float16 (a relative error of up to 2^-11); what is read of them is float32.
         sharded: of several processes each keeps its share of the rows (``Shard``), which is then what
@@ -61,12 +63,13 @@ class Bank(NegativeSource):
     def __init__(
         self,
         labels_N: Tensor,
-        dim: int,
+        widths: tuple[int, int],
         count: int,
         *,
         exact: bool,
         shared: bool,
         momentum: float,
+        unit: bool,
         unlabelled: bool = True,
         half: bool = False,
         sharded: bool = False,
@@ -88,10 +91,11 @@ class Bank(NegativeSource):
                 "negatives of each sample's own are drawn from a bank that is whole and in float32: set shared, or "
                 "bank_precision to float32 and bank_rows to replicated"
             )
-        self.count, self.exact, self.shared, self.momentum = min(count, available), exact, shared, momentum
+        self.count, self.exact, self.shared = min(count, available), exact, shared
+        self.momentum, self.unit = momentum, unit
         self.shard = Shard(n) if sharded and distributed.size() > 1 else None
-        for side in ("student", "teacher"):
-            rows_ND = F.normalize(torch.randn(n, dim), dim=1)
+        for side, width in zip(("student", "teacher"), widths, strict=True):
+            rows_ND = F.normalize(torch.randn(n, width), dim=1) if unit else torch.zeros(n, width)
             rows_ND = rows_ND.half() if half else rows_ND
             self.register_buffer(f"{side}_ND", rows_ND if self.shard is None else self.shard.part(rows_ND))
         self.register_buffer("seen_N", torch.zeros(n, dtype=torch.bool))
@@ -123,7 +127,9 @@ class Bank(NegativeSource):
         place_BK = _strata(len(self.order_M) - own_B[:, None], self.count)
         place_BK += (place_BK >= first_B[:, None]) * own_B[:, None]
         row_BK = self.order_M[place_BK]
-        excluded_BK = None if batch.partner_B is None else self._own(batch, row_BK)  # itself is not drawn
+        excluded_BK = None  # itself is not drawn
+        if batch.partner_B is not None or not self.unit:
+            excluded_BK = self._own(batch, row_BK)
         sample_N = torch.arange(len(self.labels_N), device=row_BK.device)
         return Drawn(
             Negatives(self.student_ND, row_BK, excluded_BK, sample_N),
@@ -132,14 +138,18 @@ class Bank(NegativeSource):
 
     def _own(self, batch: Elements, row_K: Tensor) -> Tensor:
         """True for rows that are no negatives of a sample, [B, K]."""
-        if not self.exact:
-            return batch.own_sample(row_K)
-        own_BK = batch.own_class(self.labels_N[row_K])
-        return own_BK if self.all_labelled else own_BK | batch.own_sample(row_K)
+        own_BK = batch.own_class(self.labels_N[row_K]) if self.exact else batch.own_sample(row_K)
+        if self.exact and not self.all_labelled:
+            own_BK = own_BK | batch.own_sample(row_K)
+        return own_BK if self.unit else own_BK | ~self.has(row_K)
 
     def rows(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Student and teacher rows of the given samples, in float32 at least."""
         return self._read(self.student_ND, index), self._read(self.teacher_ND, index)
+
+    def has(self, index: Tensor) -> Tensor:
+        """Whether the given samples have a row that means something."""
+        return torch.ones_like(index, dtype=torch.bool) if self.unit else self.seen_N[index]
 
     def _read(self, rows_ND: Tensor, index: Tensor) -> Tensor:
         rows = rows_ND[index] if self.shard is None else self.shard.read(rows_ND, index)
@@ -157,7 +167,8 @@ class Bank(NegativeSource):
         old_B1 = (self.seen_N[index_B] * self.momentum)[:, None]
         for rows_ND, new_BD in ((self.student_ND, batch.student_BD), (self.teacher_ND, batch.teacher_BD)):
             old_BD = self._read(rows_ND, index_B)
-            mixed_BD = F.normalize(old_B1 * old_BD + (1 - old_B1) * new_BD[last_B], dim=1)
+            mixed_BD = old_B1 * old_BD + (1 - old_B1) * new_BD[last_B]
+            mixed_BD = F.normalize(mixed_BD, dim=1) if self.unit else mixed_BD
             new_BD = torch.where(usable_B[:, None], mixed_BD, old_BD).to(rows_ND.dtype)
             if self.shard is None:
                 rows_ND[index_B] = new_BD

@@ -24,8 +24,11 @@ class RelationConfig:
     """Hidden width of the mlp relation."""
     source: Literal["bank", "queue", "batch"] = "bank"
     """Where negatives come from: rows of all samples, the latest elements, or the batch itself."""
+    remember: Literal["elements", "embeddings"] = "elements"
+    """What bank and queue keep: elements, which the heads of now embed when they are drawn; or what the heads of their
+    time made of them (released code), by which the contrast can tell the old from the new without a look at samples."""
     negatives: int = 4096
-    """Number K of negatives; with `batch` it is the batch that counts."""
+    """Number K of negatives, at most as many as there are samples; with `batch` it is the batch that counts."""
     exclude: Literal["exact", "relax"] = "exact"
     """A sample's negatives leave out its own class (exact) or only itself (relax)."""
     shared: bool = True

@@ -1,25 +1,15 @@
 """CRCDLoss: the relation contrast of two complementary elements, with its heads and banks, for any training loop."""
 
 import logging
-import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from crcd import distributed
-from crcd.errors import CrcdError
-from crcd.relation.bank import Bank
 from crcd.relation.config import RelationConfig
-from crcd.relation.contrast import Contrast, relation_contrast
+from crcd.relation.element import ElementContrast
 from crcd.relation.gradient import gradient_element
 from crcd.relation.mixture import Mixture
-from crcd.relation.negatives import Negatives
-from crcd.relation.objectives import NCE, InfoNCE, Objective
-from crcd.relation.queue import Queue
-from crcd.relation.relations import DifferenceNetwork, Embedding, MLPNetwork
-from crcd.relation.source import Drawn, Elements, InBatch, NegativeSource
 from crcd.relation.view import View
 
 log = logging.getLogger(__name__)
@@ -41,160 +31,6 @@ class CRCDTerms(NamedTuple):
     gradient: Tensor | None
     mi_bound: Tensor | None
     gradient_mi_bound: Tensor | None
-
-
-class _Direction(nn.Module):
-    """One direction of the contrast: its relation network and, for NCE, its constant Z frozen on the first batch.
-
-    Z = N * mean over the pairs and keys of exp(cos / tau).
-    """
-
-    def __init__(self, config: RelationConfig, num_samples: int) -> None:
-        super().__init__()
-        self.config, self.num_samples = config, num_samples
-        self.network = MLPNetwork(config.dim, config.hidden) if config.relation == "mlp" else DifferenceNetwork()
-        self.log_z: Tensor | None = None
-
-    def forward(
-        self,
-        query: Tensor,
-        positive: Tensor,
-        anchor: Tensor,
-        anchor_sample: Tensor,
-        weight: Tensor,
-        keys: Negatives,
-        count: Tensor,
-    ) -> Contrast:
-        def contrast(objective: Objective) -> Contrast:
-            found = relation_contrast(
-                self.network(),
-                query,
-                positive,
-                anchor,
-                keys,
-                objective,
-                weight_BA=weight,
-                anchor_sample_A=anchor_sample,
-                count_BA=count,
-                kernel=self.config.kernel,
-            )
-            return found if self.config.anchor_scope == "gathered" else Contrast(*distributed.mean(torch.stack(found)))
-
-        if self.config.objective == "infonce":
-            return contrast(InfoNCE(self.config.temperature))
-        if self.log_z is None:
-            with torch.no_grad():
-                mean = contrast(_SumOfExponentials(self.config.temperature)).mi_bound
-            if mean == 0:  # the batch has no usable negative
-                return Contrast(query.sum() * 0, torch.zeros_like(mean))
-            self.log_z = mean.log() + math.log(self.num_samples)
-        return contrast(NCE(self.config.temperature, self.log_z, self.num_samples))
-
-    def get_extra_state(self) -> Tensor:
-        """Log Z, empty before it is known: formats that hold tensors alone keep it, too."""
-        return torch.empty(0) if self.log_z is None else self.log_z
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Take log Z back."""
-        self.log_z = state if state.numel() else None
-
-
-@dataclass(frozen=True)
-class _SumOfExponentials(InfoNCE):
-    """Reports the mean of exp(cos / tau) over a pair's K + 1 keys in place of a bound."""
-
-    def bound(self, loss_BA: Tensor, positive_cosine_BA: Tensor, count_BA: Tensor) -> Tensor:
-        """exp(L + cos_0 / tau) / (K + 1)."""
-        return torch.exp(loss_BA + positive_cosine_BA / self.temperature) / (count_BA + 1)
-
-
-class _Element(nn.Module):
-    """Heads, source of negatives and both directions of the contrast, for one of the two elements."""
-
-    def __init__(
-        self,
-        config: RelationConfig,
-        student_dim: int,
-        teacher_dim: int,
-        labels_N: Tensor | None,
-        *,
-        bias: bool,
-        unlabelled: bool,
-    ) -> None:
-        super().__init__()
-        self.config = config
-        self.student_head = Embedding(student_dim, config.dim, bias=bias)
-        self.teacher_head = Embedding(teacher_dim, config.dim, bias=bias)
-        self.source = _build_source(config, labels_N, unlabelled=unlabelled)
-        num_samples = 0 if labels_N is None else len(labels_N) if unlabelled else int((labels_N >= 0).sum())
-        self.student_term, self.mirrored_term = _Direction(config, num_samples), _Direction(config, num_samples)
-
-    def forward(
-        self,
-        student_BE: Tensor,
-        teacher_BE: Tensor,
-        weight_B: Tensor,
-        target_B: Tensor,
-        index_B: Tensor | None,
-        mixture: Mixture | None,
-    ) -> Contrast:
-        s_BD, t_BD = self.student_head(student_BE), self.teacher_head(teacher_BE)
-        batch = Elements(s_BD.detach(), t_BD.detach(), target_B, index_B, weight_B > 0)
-        if mixture is not None:
-            batch = batch._replace(usable_B=batch.usable_B & ~mixture.is_mixed, partner_B=mixture.partner_B)
-            if self.config.positive_source == "bank":
-                weight_B = weight_B * ~mixture.is_mixed
-        drawn = self.source.draw(batch)
-        sample_B = torch.arange(len(target_B), device=target_B.device) if index_B is None else index_B
-        own = slice(None) if self.config.anchor_scope == "gathered" else distributed.own_rows(len(target_B))
-        s_BD, t_BD, weight_B, sample_B = s_BD[own], t_BD[own], weight_B[own], sample_B[own]
-        drawn = Drawn(drawn.student.of(own), drawn.teacher.of(own))
-
-        student_positive, teacher_positive = s_BD.detach(), t_BD.detach()
-        anchor_weight_A = weight_B[: self.config.anchors]
-        anchor_sample_A = sample_B[: self.config.anchors]
-        student_anchor = student_positive[: self.config.anchors]
-        teacher_anchor = teacher_positive[: self.config.anchors]
-        if isinstance(self.source, Bank) and self.config.anchor_source == "bank":
-            anchor_sample_A = self.source.draw_rows(self.config.anchors or len(s_BD))
-            anchor_weight_A = torch.ones_like(anchor_sample_A, dtype=weight_B.dtype)
-            student_anchor, teacher_anchor = self.source.rows(anchor_sample_A)
-        if isinstance(self.source, Bank) and self.config.positive_source == "bank":
-            student_positive, teacher_positive = self.source.rows(sample_B)
-
-        weight_BA = weight_B[:, None] * anchor_weight_A * (sample_B[:, None] != anchor_sample_A)
-        count_BA = drawn.teacher.count(len(s_BD), anchor_sample_A, len(teacher_anchor))
-        shared = (anchor_sample_A, weight_BA)
-        student = self.student_term(s_BD, teacher_positive, teacher_anchor, *shared, drawn.teacher, count_BA)
-        mirrored = self.mirrored_term(t_BD, student_positive, student_anchor, *shared, drawn.student, count_BA)
-        if self.training:
-            self.source.update(batch)
-        return Contrast(student.loss + mirrored.loss, student.mi_bound)
-
-
-def _build_source(config: RelationConfig, labels_N: Tensor | None, *, unlabelled: bool) -> NegativeSource:
-    exact = config.exclude == "exact"
-    if labels_N is None and (config.source == "bank" or config.objective == "nce"):
-        raise CrcdError(
-            "a bank and the nce objective need labels, the class of every training sample: pass labels, "
-            "or set source to queue and objective to infonce, which need none"
-        )
-    if config.source == "batch":
-        return InBatch(exact=exact)
-    if config.source == "queue":
-        return Queue(config.dim, config.negatives, exact=exact)
-    assert labels_N is not None
-    return Bank(
-        labels_N,
-        config.dim,
-        config.negatives,
-        exact=exact,
-        shared=config.shared,
-        momentum=config.bank_momentum,
-        unlabelled=unlabelled,
-        half=config.bank_precision == "float16",
-        sharded=config.bank_rows == "sharded",
-    )
 
 
 def usual_config(labels: Tensor | None) -> RelationConfig:
@@ -246,13 +82,13 @@ class CRCDLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config or usual_config(labels)
-        self.feature: _Element | None = None
-        self.gradient: _Element | None = None
+        self.feature: ElementContrast | None = None
+        self.gradient: ElementContrast | None = None
         if self.config.feature_weight > 0:
-            self.feature = _Element(self.config, student_dim, teacher_dim, labels, bias=True, unlabelled=True)
+            self.feature = ElementContrast(self.config, student_dim, teacher_dim, labels, bias=True, unlabelled=True)
         if self.config.gradient_weight > 0:
             bias = self.config.gradient_head == "affine"
-            self.gradient = _Element(self.config, student_dim, teacher_dim, labels, bias=bias, unlabelled=False)
+            self.gradient = ElementContrast(self.config, student_dim, teacher_dim, labels, bias=bias, unlabelled=False)
 
     def forward(
         self,

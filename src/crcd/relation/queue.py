@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from crcd.relation.negatives import Negatives
 from crcd.relation.source import Drawn, Elements, NegativeSource
@@ -15,7 +14,7 @@ class Queue(NegativeSource):
     """The last K elements, first in first out; needs no sample number (but uses one that is given).
 
     Args:
-        dim: D.
+        widths: of the student's rows and of the teacher's.
         count: K; until as many have passed, there are fewer negatives.
         exact: True leaves out the sample's own class; False, what is known to be the sample itself.
     """
@@ -26,11 +25,11 @@ class Queue(NegativeSource):
     sample_K: Tensor
     next_row: Tensor
 
-    def __init__(self, dim: int, count: int, *, exact: bool) -> None:
+    def __init__(self, widths: tuple[int, int], count: int, *, exact: bool) -> None:
         super().__init__()
         self.count, self.exact = count, exact
-        for side in ("student", "teacher"):
-            self.register_buffer(f"{side}_KD", F.normalize(torch.randn(count, dim), dim=1))
+        for side, width in zip(("student", "teacher"), widths, strict=True):
+            self.register_buffer(f"{side}_KD", torch.zeros(count, width))
         self.register_buffer("target_K", torch.full((count,), NO_ROW))
         self.register_buffer("sample_K", torch.full((count,), -1))
         self.register_buffer("next_row", torch.zeros((), dtype=torch.long))

@@ -105,7 +105,9 @@ class Embedding(nn.Module):
     def forward(self, element_BE: Tensor) -> Tensor:
         """Embedded unit rows, float32, [B, D]."""
         with torch.autocast(element_BE.device.type, enabled=False):
-            element_BE = element_BE.to(self.linear.weight.dtype)
-            if self.normalise_first:
-                element_BE = F.normalize(element_BE, dim=1, eps=MIN_NORM)
-            return F.normalize(self.linear(element_BE), dim=1, eps=MIN_NORM)
+            return F.normalize(self.linear(self.scaled(element_BE)), dim=1, eps=MIN_NORM)
+
+    def scaled(self, element_BE: Tensor) -> Tensor:
+        """The element as the layer takes it, float32, of length 1 where it is normalised before, [B, E]."""
+        element_BE = element_BE.to(self.linear.weight.dtype)
+        return F.normalize(element_BE, dim=1, eps=MIN_NORM) if self.normalise_first else element_BE

@@ -1,8 +1,8 @@
 """What a source of negatives is, and the one without a memory: the batch itself.
 
-Every source keeps the embedded elements of student and teacher side by side, since the student's term takes teacher
-rows and the mirrored term student rows. All drawing happens on the device that holds the rows, with torch's own
-random numbers.
+Every source keeps rows of student and teacher side by side, since the student's term takes teacher rows and the
+mirrored term student rows. Whether a row is an element or what a head made of it is nothing to a source. All drawing
+happens on the device that holds the rows, with torch's own random numbers.
 """
 
 from abc import ABC, abstractmethod
@@ -18,11 +18,11 @@ NO_CLASS = -3
 
 
 class Elements(NamedTuple):
-    """Embedded elements of one batch, detached unit rows, and which samples they are.
+    """Rows of one batch, detached, and which samples they are of.
 
     Attributes:
-        student_BD: s.
-        teacher_BD: t.
+        student_BD: the student's.
+        teacher_BD: the teacher's; they may have another width.
         target_B: classes; below 0 where one is not known.
         index_B: sample numbers; None where the data has none.
         usable_B: False where an element has no direction (a vanished gradient) or is of a mixed image; it is neither

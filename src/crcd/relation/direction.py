@@ -1,0 +1,79 @@
+"""One direction of the contrast: the student's relations against the teacher's, or the mirrored one."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from crcd import distributed
+from crcd.relation.config import RelationConfig
+from crcd.relation.contrast import Contrast, relation_contrast
+from crcd.relation.negatives import Negatives
+from crcd.relation.objectives import NCE, InfoNCE, Objective
+from crcd.relation.relations import DifferenceNetwork, MLPNetwork
+
+
+class Direction(nn.Module):
+    """One direction of the contrast: its relation network and, for NCE, its constant Z frozen on the first batch.
+
+    Z = N * mean over the pairs and keys of exp(cos / tau).
+    """
+
+    def __init__(self, config: RelationConfig, num_samples: int) -> None:
+        super().__init__()
+        self.config, self.num_samples = config, num_samples
+        self.network = MLPNetwork(config.dim, config.hidden) if config.relation == "mlp" else DifferenceNetwork()
+        self.log_z: Tensor | None = None
+
+    def forward(
+        self,
+        query: Tensor,
+        positive: Tensor,
+        anchor: Tensor,
+        anchor_sample: Tensor,
+        weight: Tensor,
+        keys: Negatives,
+        count: Tensor,
+    ) -> Contrast:
+        def contrast(objective: Objective) -> Contrast:
+            found = relation_contrast(
+                self.network(),
+                query,
+                positive,
+                anchor,
+                keys,
+                objective,
+                weight_BA=weight,
+                anchor_sample_A=anchor_sample,
+                count_BA=count,
+                kernel=self.config.kernel,
+            )
+            return found if self.config.anchor_scope == "gathered" else Contrast(*distributed.mean(torch.stack(found)))
+
+        if self.config.objective == "infonce":
+            return contrast(InfoNCE(self.config.temperature))
+        if self.log_z is None:
+            with torch.no_grad():
+                mean = contrast(_SumOfExponentials(self.config.temperature)).mi_bound
+            if mean == 0:  # the batch has no usable negative
+                return Contrast(query.sum() * 0, torch.zeros_like(mean))
+            self.log_z = mean.log() + math.log(self.num_samples)
+        return contrast(NCE(self.config.temperature, self.log_z, self.num_samples))
+
+    def get_extra_state(self) -> Tensor:
+        """Log Z, empty before it is known: formats that hold tensors alone keep it, too."""
+        return torch.empty(0) if self.log_z is None else self.log_z
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take log Z back."""
+        self.log_z = state if state.numel() else None
+
+
+@dataclass(frozen=True)
+class _SumOfExponentials(InfoNCE):
+    """Reports the mean of exp(cos / tau) over a pair's K + 1 keys in place of a bound."""
+
+    def bound(self, loss_BA: Tensor, positive_cosine_BA: Tensor, count_BA: Tensor) -> Tensor:
+        """exp(L + cos_0 / tau) / (K + 1)."""
+        return torch.exp(loss_BA + positive_cosine_BA / self.temperature) / (count_BA + 1)

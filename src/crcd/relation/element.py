@@ -1,0 +1,126 @@
+"""The contrast of one kind of element, features or feature gradients, in both directions."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from crcd import distributed
+from crcd.errors import CrcdError
+from crcd.relation.bank import Bank
+from crcd.relation.config import RelationConfig
+from crcd.relation.contrast import Contrast
+from crcd.relation.direction import Direction
+from crcd.relation.mixture import Mixture
+from crcd.relation.negatives import Negatives
+from crcd.relation.queue import Queue
+from crcd.relation.relations import Embedding
+from crcd.relation.source import Drawn, Elements, InBatch, NegativeSource
+
+
+class ElementContrast(nn.Module):
+    """Heads, source of negatives and both directions of the contrast, for one of the two elements."""
+
+    def __init__(
+        self,
+        config: RelationConfig,
+        student_dim: int,
+        teacher_dim: int,
+        labels_N: Tensor | None,
+        *,
+        bias: bool,
+        unlabelled: bool,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.embeds_rows = config.remember == "elements" and config.source != "batch"
+        self.student_head = Embedding(student_dim, config.dim, bias=bias)
+        self.teacher_head = Embedding(teacher_dim, config.dim, bias=bias)
+        self.source = _build_source(config, labels_N, student_dim, teacher_dim, unlabelled=unlabelled)
+        num_samples = 0 if labels_N is None else len(labels_N) if unlabelled else int((labels_N >= 0).sum())
+        self.student_term, self.mirrored_term = Direction(config, num_samples), Direction(config, num_samples)
+
+    def forward(
+        self,
+        student_BE: Tensor,
+        teacher_BE: Tensor,
+        weight_B: Tensor,
+        target_B: Tensor,
+        index_B: Tensor | None,
+        mixture: Mixture | None,
+    ) -> Contrast:
+        s_BD, t_BD = self.student_head(student_BE), self.teacher_head(teacher_BE)
+        rows = (s_BD, t_BD)
+        if self.embeds_rows:
+            rows = (self.student_head.scaled(student_BE), self.teacher_head.scaled(teacher_BE))
+        batch = Elements(rows[0].detach(), rows[1].detach(), target_B, index_B, weight_B > 0)
+        if mixture is not None:
+            batch = batch._replace(usable_B=batch.usable_B & ~mixture.is_mixed, partner_B=mixture.partner_B)
+            if self.config.positive_source == "bank":
+                weight_B = weight_B * ~mixture.is_mixed
+        drawn = self._embedded(*self.source.draw(batch))
+        sample_B = torch.arange(len(target_B), device=target_B.device) if index_B is None else index_B
+        own = slice(None) if self.config.anchor_scope == "gathered" else distributed.own_rows(len(target_B))
+        s_BD, t_BD, weight_B, sample_B = s_BD[own], t_BD[own], weight_B[own], sample_B[own]
+        drawn = Drawn(drawn.student.of(own), drawn.teacher.of(own))
+
+        student_positive, teacher_positive = s_BD.detach(), t_BD.detach()
+        anchor_weight_A = weight_B[: self.config.anchors]
+        anchor_sample_A = sample_B[: self.config.anchors]
+        student_anchor = student_positive[: self.config.anchors]
+        teacher_anchor = teacher_positive[: self.config.anchors]
+        if isinstance(self.source, Bank) and self.config.anchor_source == "bank":
+            anchor_sample_A = self.source.draw_rows(self.config.anchors or len(s_BD))
+            anchor_weight_A = self.source.has(anchor_sample_A).to(weight_B.dtype)
+            student_anchor, teacher_anchor = self._embed(*self.source.rows(anchor_sample_A))
+        if isinstance(self.source, Bank) and self.config.positive_source == "bank":
+            weight_B = weight_B * self.source.has(sample_B)
+            student_positive, teacher_positive = self._embed(*self.source.rows(sample_B))
+
+        weight_BA = weight_B[:, None] * anchor_weight_A * (sample_B[:, None] != anchor_sample_A)
+        count_BA = drawn.teacher.count(len(s_BD), anchor_sample_A, len(teacher_anchor))
+        shared = (anchor_sample_A, weight_BA)
+        student = self.student_term(s_BD, teacher_positive, teacher_anchor, *shared, drawn.teacher, count_BA)
+        mirrored = self.mirrored_term(t_BD, student_positive, student_anchor, *shared, drawn.student, count_BA)
+        if self.training:
+            self.source.update(batch)
+        return Contrast(student.loss + mirrored.loss, student.mi_bound)
+
+    @torch.no_grad()
+    def _embed(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of the source as the heads of now see them."""
+        return (self.student_head(student), self.teacher_head(teacher)) if self.embeds_rows else (student, teacher)
+
+    def _embedded(self, student: Negatives, teacher: Negatives) -> Drawn:
+        student_rows, teacher_rows = self._embed(student.rows, teacher.rows)
+        return Drawn(replace(student, rows=student_rows), replace(teacher, rows=teacher_rows))
+
+
+def _build_source(
+    config: RelationConfig, labels_N: Tensor | None, student_dim: int, teacher_dim: int, *, unlabelled: bool
+) -> NegativeSource:
+    exact = config.exclude == "exact"
+    if labels_N is None and (config.source == "bank" or config.objective == "nce"):
+        raise CrcdError(
+            "a bank and the nce objective need labels, the class of every training sample: pass labels, "
+            "or set source to queue and objective to infonce, which need none"
+        )
+    if config.source == "batch":
+        return InBatch(exact=exact)
+    widths = (student_dim, teacher_dim) if config.remember == "elements" else (config.dim, config.dim)
+    if config.source == "queue":
+        count = config.negatives if labels_N is None else min(config.negatives, len(labels_N))
+        return Queue(widths, count, exact=exact)
+    assert labels_N is not None
+    return Bank(
+        labels_N,
+        widths,
+        config.negatives,
+        exact=exact,
+        shared=config.shared,
+        momentum=config.bank_momentum,
+        unit=config.remember == "embeddings",
+        unlabelled=unlabelled,
+        half=config.bank_precision == "float16",
+        sharded=config.bank_rows == "sharded",
+    )
