@@ -24,8 +24,8 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
-from common import Step
 from crcd.methods.kd import distillation_loss
+from timing import Step
 
 NUM_CLASSES = 100
 ON_CPU = "on the CPU: .cuda() does nothing and torch.cuda.is_available() is False"

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from common import Record, Rounds, Step, interleave, parser, print_row, start
+from common import parser, start
 from crcd.data import CropFlip, FolderImages, Images, Loader, TensorImages, load_dataset
 from crcd.errors import CrcdError
 from crcd.evaluate.scorer import Scorer
@@ -32,7 +32,9 @@ from crcd.train.run_folder import RunFolder
 from crcd.train.step import Guide
 from crcd.train.stop import StopSignal
 from crcd.train.teacher_cache import CachedTeacher, TeacherCache
+from record import Record, print_row
 from step import Workbench
+from timing import Rounds, Step, interleave
 
 EPOCH, SIDE, WORKERS = 50_000, 64, 2
 MEAN, STD = (0.5,) * 3, (0.25,) * 3

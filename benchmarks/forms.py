@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from common import Step
 from crcd.relation import MLP, NCE, Difference, InfoNCE, Negatives, relation_contrast
 from crcd.relation.objectives import Objective
+from timing import Step
 
 TEMPERATURE, NUM_CLASSES = 0.1, 100
 

@@ -10,11 +10,14 @@ from typing import Any, get_args
 
 import torch
 
-from common import Record, interleave, parser, peak_mib, print_row, start
+from common import parser, start
 from crcd.errors import CrcdError
 from crcd.relation.contrast import Kernel
 from floor import Rates, floor_ms
 from forms import Form, Size, check_same_answer, make_step
+from memory import peak_mib
+from record import Record, print_row
+from timing import interleave
 
 RELEASED, CRD = Form("released"), Form("CRD")
 COMPILED = Form("compiled", "infonce", shared=True, masked=True)

@@ -23,7 +23,7 @@ from checkouts import (
     crcd_step,
     repdistiller_step,
 )
-from common import Make, Record, Step, interleave, parser, peak_mib, print_row, start
+from common import parser, start
 from crcd.data import CropFlip, Loader, TensorImages
 from crcd.methods.crcd import CRCD
 from crcd.models import Viewer, create_model
@@ -34,6 +34,9 @@ from crcd.train.options import ComputeOptions, OptimiserOptions
 from crcd.train.randomness import RandomStream
 from crcd.train.step import Step as TrainingStep
 from crcd.train.teacher import Teacher
+from memory import Make, peak_mib
+from record import Record, print_row
+from timing import Step, interleave
 
 WIDTHS = (44, 9, 9, 9, 9)
 SIZES = {

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 
 import torch
 
-from common import Record, Spread, Step, parser, print_row, start, training_loader
+from common import parser, start, training_loader
 from crcd import distributed
 from crcd.data import TensorImages
 from crcd.methods import build_method
@@ -24,6 +24,8 @@ from crcd.train.options import ComputeOptions, OptimiserOptions
 from crcd.train.randomness import RandomStream
 from crcd.train.step import Step as TrainingStep
 from crcd.train.teacher import Teacher
+from record import Record, print_row
+from timing import Spread, Step
 
 IMAGES = 512
 """That are shown again and again; sample numbers run over all rows of the bank."""

@@ -11,9 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from common import Record, Rounds, Spread, Step, interleave, parser, peak_mib, print_row, start
+from common import parser, start
 from crcd.relation import CRCDLoss, RelationConfig, View
 from crcd.relation.source import Elements
+from memory import peak_mib
+from record import Record, print_row
+from timing import Rounds, Spread, Step, interleave
 
 NUM_CLASSES, WIDTH = 100, 64
 SERIES = ("negatives", "rows", "batch", "students")

@@ -16,7 +16,7 @@ from dataclasses import replace
 import torch
 from torch.nn.functional import cross_entropy
 
-from common import Record, Step, interleave, parser, print_row, start, training_loader
+from common import parser, start, training_loader
 from crcd.data import TensorImages
 from crcd.methods import build_method
 from crcd.methods.kd import KDConfig
@@ -28,6 +28,8 @@ from crcd.train.options import ComputeOptions, OptimiserOptions
 from crcd.train.randomness import RandomStream
 from crcd.train.step import Step as TrainingStep
 from crcd.train.teacher import Teacher
+from record import Record, print_row
+from timing import Step, interleave
 
 CLASSES = 100
 SIZES = {

@@ -10,11 +10,11 @@ import crcd
 from crcd.models import create_model
 from digits import Numbered, accuracy, student_images, trained_teacher
 
-METHOD = "crcd+kd@crcd.negatives=192"  # 250 images have not the usual 4,096 negatives
+METHOD = "crcd+kd"  # any of `crcd list methods`
 
 
 class Distillation(LightningModule):
-    """Student, teacher and method: as submodules they move to the device and are kept in checkpoints, banks too.
+    """Student, teacher and method: as submodules they move to the device and are in checkpoints, its memory too.
 
     Args:
         student: learns.

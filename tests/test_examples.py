@@ -72,7 +72,7 @@ def test_a_script_hands_every_number_to_the_method_and_ends_with_the_accuracy(ex
     assert seen == dict.fromkeys(range(len(labels)), 20), "every image once in each of 20 epochs"
     (method,) = methods
     assert all(not torch.equal(p, initial[0][name]) for name, p in method.named_parameters()), "heads are trained"
-    assert method.methods.crcd.relation.feature.source.seen_N.all()
+    assert set(method.methods.crcd.relation.feature.source.sample_K.tolist()) == set(range(len(labels)))
     teacher = digits.trained_teacher().state_dict()
     assert all(torch.equal(value, teacher[name]) for name, value in before.items()), "the teacher stays as it is"
 
@@ -124,7 +124,7 @@ def test_timm_collates_the_numbers_and_a_checkpoint_holds_heads_and_banks(digits
     state = trained.get_checkpoint_state()
     other.load_checkpoint_state(state["state_dict"], state["task_state"])
     kept = trained.trainable_module.state_dict()
-    assert kept["method.methods.crcd.relation.feature.source.seen_N"].sum() == 2
+    assert kept["method.methods.crcd.relation.feature.source.sample_K"].tolist()[:3] == [3, 200, -1]
     assert all(torch.equal(value, kept[name]) for name, value in other.trainable_module.state_dict().items())
 
 

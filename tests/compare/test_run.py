@@ -112,7 +112,7 @@ def test_a_method_that_breaks_leaves_the_others(compare, setup, monkeypatch):
 
 
 def test_one_that_cannot_begin_leaves_the_others(compare, setup):
-    refused = "crcd@crcd.shared=false,crcd.bank_precision=float16"
+    refused = "crcd@crcd.source=bank,crcd.shared=false,crcd.bank_precision=float16"
     comparison, _ = compare(setup("ce", refused, "kd"), seeds=(0,))
     assert [entry.method for entry in comparison.entries()] == ["ce", "kd"]
     assert [failure.method for failure in comparison.failures] == [refused]

@@ -49,12 +49,12 @@ def test_a_sum_is_the_sum_of_its_methods(batch):
     both["loss"].backward()
 
 
-def test_parameters_and_banks_of_all_are_its_own():
+def test_parameters_and_memories_of_all_are_its_own():
     both, crcd = built("crcd+kd"), built("crcd")
     assert len(list(both.parameters())) == len(list(crcd.parameters())) > 0
     other = built("crcd+kd")
     other.load_state_dict(both.state_dict())
-    assert "methods.crcd.relation.feature.source.teacher_ND" in both.state_dict()
+    assert "methods.crcd.relation.feature.source.teacher_KD" in both.state_dict()
 
 
 def test_one_name_is_that_method():

@@ -182,7 +182,7 @@ def test_state_goes_on_to_the_bit(source, objective):
 
 
 def test_evaluation_leaves_the_bank_alone():
-    criterion = CRCDLoss(6, 9, RelationConfig(negatives=20), labels=LABELS).eval()
+    criterion = CRCDLoss(6, 9, RelationConfig(negatives=20, source="bank"), labels=LABELS).eval()
     before = criterion.feature.source.teacher_ND.clone()
     forward(criterion)
     assert torch.equal(criterion.feature.source.teacher_ND, before)
@@ -192,17 +192,14 @@ def test_evaluation_leaves_the_bank_alone():
 
 
 def test_bank_needs_labels():
-    for config in (RelationConfig(), RelationConfig(source="queue", objective="nce")):
+    for config in (RelationConfig(source="bank"), RelationConfig(objective="nce")):
         with pytest.raises(CrcdError, match="pass labels, or set source to queue"):
             CRCDLoss(6, 9, config)
 
 
-def test_without_settings_and_labels_there_is_a_queue_which_is_said(caplog):
-    assert CRCDLoss(6, 9).config == RelationConfig(source="queue")
-    assert "negatives come from a queue of the latest 4096 elements" in caplog.text
-    caplog.clear()
-    assert CRCDLoss(6, 9, labels=torch.arange(8000) % 4).config == RelationConfig()
-    assert caplog.text == ""
+def test_a_queue_needs_no_labels_and_holds_no_more_than_one_epoch():
+    assert len(CRCDLoss(6, 9).feature.source.sample_K) == 4096
+    assert len(CRCDLoss(6, 9, labels=LABELS).feature.source.sample_K) == N
 
 
 def test_float_logits_in_half_precision():
@@ -219,7 +216,8 @@ def test_float_logits_in_half_precision():
     [
         ({"temperature": 0.001}, r"crcd\.temperature is 0\.001: give 0\.02 or more"),
         ({"negatives": 0}, r"crcd\.negatives is 0: give 1 or more"),
-        ({"source": "queue", "positive_source": "bank"}, r"set crcd\.source to bank"),
+        ({"positive_source": "bank"}, r"negatives come from the queue: set crcd\.source to bank"),
+        ({"source": "batch", "shared": False}, r"crcd\.shared is False, but .* the batch: set crcd\.source to bank"),
     ],
 )
 def test_settings_that_make_no_sense(settings, message):
@@ -250,7 +248,7 @@ def test_autocast_changes_nothing_within_the_loss(dtype, relation, objective):
 def test_vanished_gradients_are_neither_kept_nor_negatives():
     torch.manual_seed(0)
     labels = torch.arange(64) % 4
-    criterion = CRCDLoss(6, 6, RelationConfig(negatives=16, dim=8, feature_weight=0), labels=labels)
+    criterion = CRCDLoss(6, 6, RelationConfig(negatives=16, source="bank", feature_weight=0), labels=labels)
     before = criterion.gradient.source.teacher_ND.clone()
     head, index = nn.Linear(6, 4), torch.arange(12)
     feature = torch.randn(12, 6)

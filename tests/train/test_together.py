@@ -30,7 +30,7 @@ CONFIG = DistillConfig(
     momentum=0.0,
     epochs=2,
     device="cpu",
-    crcd=RelationConfig(**BANKS),
+    crcd=RelationConfig(source="bank", **BANKS),
     crd=CRDConfig(**BANKS),
 )
 FROM_BANK = {"anchor_source": "bank", "positive_source": "bank"}
@@ -39,17 +39,21 @@ VARIANTS = {
     "sharded banks": replace(
         CONFIG,
         methods=("crd", "crcd"),
-        crcd=RelationConfig(bank_rows="sharded", **FROM_BANK, **BANKS),
+        crcd=RelationConfig(source="bank", bank_rows="sharded", **FROM_BANK, **BANKS),
         crd=CRDConfig(bank_rows="sharded", **BANKS),
     ),
     "other relations": replace(
         CONFIG,
-        methods=("crcd@crcd.objective=nce,crcd.relation=mlp,crcd.gradient_head=affine", "crcd@crcd.source=queue"),
+        methods=(
+            "crcd@crcd.objective=nce,crcd.relation=mlp,crcd.gradient_head=affine",
+            "crcd@crcd.source=queue",
+            "crcd@crcd.remember=embeddings",
+        ),
     ),
     "images of every kind": replace(
         CONFIG,
         methods=("ce", "crcd", "kd+crcd@crcd.source=queue,crcd.bank_rows=replicated"),
-        crcd=RelationConfig(bank_rows="sharded", gradient_weight=1.0, **BANKS),
+        crcd=RelationConfig(source="bank", bank_rows="sharded", gradient_weight=1.0, **BANKS),
         crop="random-resized",
         policy="randaugment",
         erasing=0.5,
@@ -61,7 +65,7 @@ VARIANTS = {
     "own anchors": replace(
         CONFIG,
         methods=("crcd", "crcd@crcd.objective=nce,crcd.source=queue"),
-        crcd=RelationConfig(anchor_scope="local", **BANKS),
+        crcd=RelationConfig(source="bank", anchor_scope="local", **BANKS),
     ),
     "own statistics": replace(CONFIG, methods=("ce", "kd"), sync_batchnorm=False),
     "in parts": replace(CONFIG, methods=("ce", "kd"), batch_parts=2),

@@ -70,7 +70,7 @@ def assert_alike(folder, other):
 @pytest.fixture(scope="module")
 def settings(quick):
     """6 steps of a first stage and 6 of all learners, 3 an epoch."""
-    crcd = RelationConfig(negatives=16, dim=8, bank_rows="sharded", bank_precision="float16")
+    crcd = RelationConfig(source="bank", negatives=16, dim=8, bank_rows="sharded", bank_precision="float16")
     return quick(methods=("ce", "crcd+kd", "fsp"), crcd=crcd, fsp=FSPConfig(2))
 
 

@@ -33,7 +33,6 @@ from crcd.methods.srrl import SRRL, SRRLConfig
 from crcd.methods.vid import VID, VIDConfig
 from crcd.methods.wttm import WTTM, WTTMConfig
 from crcd.relation.config import RelationConfig
-from crcd.relation.loss import usual_config
 from crcd.relation.view import View
 from crcd.train.config_file import fill
 
@@ -155,22 +154,14 @@ def build_method(
         student: any view of the student, which shapes are read off; with feature maps if a method ``uses_maps``.
         teacher: the teacher's view of the same batch.
         labels_N: class of every training sample, in the order of ``Batch.index``, [N]; None where samples have no
-            numbers, as in a stream: a name's crcd then has a queue, unless it says otherwise, and ``Batch.index`` may
-            be None.
+            numbers, as in a stream, and ``Batch.index`` is None.
 
     Raises:
         CrcdError: the name or a setting is wrong, it is ``ce`` (the student alone), it needs labels and there are
             none, or the settings do not fit the networks or the data.
     """
     if isinstance(methods, str):
-        usual: dict[str, Any] = {}
-        if (
-            labels_N is None
-            and "crcd" in method_parts(methods)
-            and "source" not in split_name(methods)[1].get("crcd", {})
-        ):
-            usual["crcd"] = usual_config(None)
-        methods = method_settings(methods, usual)
+        methods = method_settings(methods, {})
     config = {part: (find_method(part)[0], own) for part, own in methods.items()}
     if not config:
         raise CrcdError(f"'{PLAIN}' is cross-entropy alone and has no terms to build: name a method, such as crcd+kd")

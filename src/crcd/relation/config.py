@@ -22,8 +22,8 @@ class RelationConfig:
     """Width D of the embedded elements."""
     hidden: int = 128
     """Hidden width of the mlp relation."""
-    source: Literal["bank", "queue", "batch"] = "bank"
-    """Where negatives come from: rows of all samples, the latest elements, or the batch itself."""
+    source: Literal["queue", "bank", "batch"] = "queue"
+    """Where negatives come from: the latest elements, rows of all samples (released code), or the batch itself."""
     remember: Literal["elements", "embeddings"] = "elements"
     """What bank and queue keep: elements, which the heads of now embed when they are drawn; or what the heads of their
     time made of them (released code), by which the contrast can tell the old from the new without a look at samples."""
@@ -78,8 +78,14 @@ class RelationConfig:
         ):
             if not holds:
                 raise CrcdError(f"crcd.{name} is {getattr(self, name)}: give {advice}")
-        for name in ("anchor_source", "positive_source"):
-            if getattr(self, name) == "bank" and self.source != "bank":
+        for name, value in (
+            ("anchor_source", "bank"),
+            ("positive_source", "bank"),
+            ("bank_rows", "sharded"),
+            ("bank_precision", "float16"),
+            ("shared", False),
+        ):
+            if getattr(self, name) == value and self.source != "bank":
                 raise CrcdError(
-                    f"crcd.{name} is bank, but negatives come from the {self.source}: set crcd.source to bank"
+                    f"crcd.{name} is {value}, but negatives come from the {self.source}: set crcd.source to bank"
                 )

@@ -1,6 +1,5 @@
 """CRCDLoss: the relation contrast of two complementary elements, with its heads and banks, for any training loop."""
 
-import logging
 from typing import NamedTuple
 
 import torch
@@ -11,8 +10,6 @@ from crcd.relation.element import ElementContrast
 from crcd.relation.gradient import gradient_element
 from crcd.relation.mixture import Mixture
 from crcd.relation.view import View
-
-log = logging.getLogger(__name__)
 
 
 class CRCDTerms(NamedTuple):
@@ -33,19 +30,6 @@ class CRCDTerms(NamedTuple):
     gradient_mi_bound: Tensor | None
 
 
-def usual_config(labels: Tensor | None) -> RelationConfig:
-    """The usual settings; without labels, which a bank needs, negatives come from a queue, and that is said."""
-    if labels is not None:
-        return RelationConfig()
-    config = RelationConfig(source="queue")
-    log.warning(
-        "crcd has no labels of the training samples, so its negatives come from a queue of the latest %d elements, not "
-        "from a bank of all samples",
-        config.negatives,
-    )
-    return config
-
-
 class CRCDLoss(nn.Module):
     """feature_weight * L_feature + gradient_weight * L_gradient: the relation part of CRCD's objective.
 
@@ -64,9 +48,9 @@ class CRCDLoss(nn.Module):
     Args:
         student_dim: D_s, width of the student's penultimate feature.
         teacher_dim: D_t, width of the teacher's.
-        config: settings; None for the usual ones, with a queue in place of the bank where there are no labels.
+        config: settings; None for the usual ones.
         labels: class of every training sample, in the order of the ``index`` of ``forward``, [N], below 0 where it is
-            not known; None where samples have no numbers, as in a stream. Needed by a bank.
+            not known; None where samples have no numbers, as in a stream. A bank and the nce objective need them.
 
     Raises:
         CrcdError: the settings do not fit the data, e.g. more negatives than there are samples.
@@ -81,7 +65,7 @@ class CRCDLoss(nn.Module):
         labels: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.config = config or usual_config(labels)
+        self.config = config or RelationConfig()
         self.feature: ElementContrast | None = None
         self.gradient: ElementContrast | None = None
         if self.config.feature_weight > 0:
