@@ -13,6 +13,7 @@ from typing import Any
 
 from crcd.cli.compare import baseline_of, plan
 from crcd.compare.formats import markdown_table
+from crcd.compare.ledger import Ledger
 from crcd.compare.table import tables
 
 RESULTS = Path(__file__).parent
@@ -119,7 +120,8 @@ def filled(text: str) -> str:
     """The text with its tables made anew.
 
     What stands between ``<!-- FILE: begin -->`` and ``<!-- FILE: end -->`` is made of results/FILE.json, and what
-    stands between ``<!-- crcd compare WORDS: begin -->`` and ``<!-- end -->`` is what that command draws of the ledger.
+    stands between ``<!-- crcd compare WORDS: begin -->`` and ``<!-- end -->`` is what that command draws of the ledger;
+    between ``<!-- ledger SETUP: begin -->`` and ``<!-- end -->`` stand all lines of a setup, whose data need not be here.
     """
 
     def compared(match: re.Match[str]) -> str:
@@ -128,11 +130,17 @@ def filled(text: str) -> str:
         drawn = "\n\n".join(map(markdown_table, tables(entries, baseline_of(config, comparisons))))
         return f"<!-- crcd compare {match[1]}: begin -->\n{drawn}\n<!-- end -->"
 
+    def kept(match: re.Match[str]) -> str:
+        entries = [entry for entry in Ledger(LEDGER).entries if entry.setup == match[1]]
+        drawn = "\n\n".join(map(markdown_table, tables(entries, "kd")))
+        return f"<!-- ledger {match[1]}: begin -->\n{drawn}\n<!-- end -->"
+
     def block(match: re.Match[str]) -> str:
         result = json.loads((RESULTS / f"{match[1]}.json").read_text(encoding="utf-8"))
         table = TABLES[result["benchmark"]](result)
         return f"<!-- {match[1]}: begin -->\n{table}\n\n{machine(result)}\n<!-- {match[1]}: end -->"
 
+    text = re.sub(r"<!-- ledger ([^>]*): begin -->\n.*?<!-- end -->", kept, text, flags=re.DOTALL)
     text = re.sub(r"<!-- crcd compare ([^>]*): begin -->\n.*?<!-- end -->", compared, text, flags=re.DOTALL)
     return re.sub(r"<!-- ([\w-]+): begin -->\n.*?<!-- \1: end -->", block, text, flags=re.DOTALL)
 

@@ -1,0 +1,85 @@
+"""Draws the pictures of docs/worth.md: python docs/figures/worth.py docs/figures."""
+
+import json
+import math
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from crcd.compare.ledger import Entry, Ledger
+
+ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "benchmarks"))
+
+from figures import STYLE
+
+RESULTS = ROOT / "results"
+LEARNERS = {"kd": "#7f7f7f", "embeddings remembered": "#d6604d", "elements remembered": "#2166ac"}
+SMALL_JOB = "image_size=16 holdout=0.2"
+"""Part of the name of the setup that all of its lines have."""
+
+
+def memory() -> Figure:
+    """Accuracy and the bound over the epochs, by what the memory holds; a thin line a seed, a thick one their mean."""
+    curves: dict[str, dict[str, list[list[float]]]] = defaultdict(lambda: defaultdict(list))
+    for line in (RESULTS / "memory-cpu.jsonl").read_text(encoding="utf-8").splitlines():
+        run = json.loads(line)
+        for name, values in run["by_epoch"].items():
+            curves[name][run["learner"]].append(values)
+    figure = Figure(figsize=(7.5, 3), layout="constrained")
+    for axes, (name, title) in zip(
+        figure.subplots(1, 2), {"top1": "top-1, %", "mi_bound": "bound of feature relations, nats"}.items(), strict=True
+    ):
+        for learner, colour in LEARNERS.items():
+            runs = curves[name].get(learner, [])
+            for values in runs:
+                axes.plot(range(1, len(values) + 1), values, color=colour, alpha=0.35, linewidth=0.8)
+            if runs:
+                mean = [sum(at) / len(at) for at in zip(*runs, strict=True)]
+                axes.plot(range(1, len(mean) + 1), mean, color=colour, linewidth=2, label=learner)
+        axes.set(xlabel="epoch", title=title)
+        if name == "mi_bound":
+            axes.axhline(math.log(1025), color="#b0b0b0", linestyle="--", linewidth=1)
+            axes.annotate("log(K + 1)", (20, math.log(1025)), ha="right", va="bottom", color="#707070")
+    figure.axes[0].legend(loc="lower right")
+    return figure
+
+
+def bound() -> Figure:
+    """What a student gains over KD, over its bounds: a dot a learner and seed of the small job."""
+    entries = [entry for entry in Ledger(RESULTS / "ledger.jsonl").entries if SMALL_JOB in entry.setup]
+    kd = {entry.pair: entry.result["top1"] for entry in entries if entry.method == "kd"}
+    figure = Figure(figsize=(7.5, 3), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2, sharey=True), ("mi_bound", "gradient_mi_bound"), strict=True):
+        for kind, colour in {"elements": "#2166ac", "embeddings": "#d6604d"}.items():
+            own = [e for e in entries if _has(e, name, kind) and e.pair in kd]
+            gains = [e.result["top1"] - kd[e.pair] for e in own]
+            axes.plot([e.result[name] for e in own], gains, "o", color=colour, markersize=4, alpha=0.7, label=kind)
+        axes.axhline(0, color="#b0b0b0", linewidth=1)
+        axes.set(xlabel=f"bound of {'gradient' if name.startswith('grad') else 'feature'} relations, last epoch, nats")
+    figure.axes[0].set_ylabel("top-1 less that of kd, points")
+    figure.axes[0].legend(loc="lower right", title="remembered")
+    return figure
+
+
+def _has(entry: Entry, name: str, kind: str) -> bool:
+    crcd = entry.settings.get("crcd", {})
+    return name in entry.result and crcd.get("remember") == kind and crcd.get("temperature") == 0.1
+
+
+FIGURES = {"memory": memory, "bound": bound}
+
+
+def main(folder: Path) -> None:
+    """Write them as SVG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with rc_context(STYLE):
+        for name, draw in FIGURES.items():
+            draw().savefig(folder / f"{name}.svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
