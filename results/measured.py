@@ -121,7 +121,7 @@ def filled(text: str) -> str:
 
     What stands between ``<!-- FILE: begin -->`` and ``<!-- FILE: end -->`` is made of results/FILE.json, and what
     stands between ``<!-- crcd compare WORDS: begin -->`` and ``<!-- end -->`` is what that command draws of the ledger;
-    between ``<!-- ledger SETUP: begin -->`` and ``<!-- end -->`` stand all lines of a setup, whose data need not be here.
+    between ``<!-- ledger SETUP: begin -->`` and ``<!-- end -->`` are all lines of a setup.
     """
 
     def compared(match: re.Match[str]) -> str:

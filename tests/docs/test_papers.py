@@ -79,7 +79,10 @@ def test_the_quickstarts_output_is_in_the_ledger():
         assert row[4:6] == [f"{result['top1']:.2f}", f"{result['agreement']:.2f}"]
 
 
-@pytest.mark.parametrize(("script", "texts"), [("digits", ("crcd+kd", "top-1")), ("method", ("anchor", "linear head"))])
+@pytest.mark.parametrize(
+    ("script", "texts"),
+    [("digits", ("crcd+kd", "top-1")), ("method", ("anchor", "linear head")), ("worth", ("log(K + 1)", "remembered"))],
+)
 def test_figures_are_drawn_again(script, texts, tmp_path):
     pytest.importorskip("matplotlib")
     runpy.run_path(str(ROOT / "docs" / "figures" / f"{script}.py"))["main"](tmp_path)
