@@ -20,7 +20,11 @@ DIGITS = replace(with_recipe(DistillConfig(), "digits"), recipe="digits")
         DIGITS,
         replace(DIGITS, methods=("ce", "crcd+kd@kd.weight=1"), seed=4, keep_going=True, lr=1e-5, weight_decay=0.0),
         replace(DIGITS, milestones=(0.5, 90.0), crop_scale=(0.2, 1.0), capture=False, nesterov=True, clip_norm=5.0),
-        replace(DIGITS, kd=KDConfig(temperature=2.0, standardise=True), crcd=RelationConfig(shared=False, anchors=7)),
+        replace(
+            DIGITS,
+            kd=KDConfig(temperature=2.0, standardise=True),
+            crcd=RelationConfig(source="bank", shared=False, anchors=7),
+        ),
         replace(DIGITS, student_images=None, image_size=None, freeze=("body.stem", "body.stage1")),
         replace(DIGITS, teacher_weights=Path("/a folder/it's.safetensors"), data="folder", data_dir=Path("/photos")),
         replace(with_recipe(DistillConfig(), "digits+ablation/relation"), recipe="digits+ablation/relation"),

@@ -86,8 +86,8 @@ def _answers(classifier: Classifier, picture: Path, top: int) -> Found:
         return CorruptImageError(f"{picture}: there is no such file")
     try:
         return classifier.classify(picture, top)
-    except CorruptImageError:
-        return CorruptImageError(f"{picture} is not a readable image")
+    except CorruptImageError as error:
+        return CorruptImageError(f"{picture} is not a readable image ({error.__cause__})")
 
 
 def _plain(picture: Path, found: Found) -> dict[str, Any]:

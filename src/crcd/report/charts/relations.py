@@ -34,7 +34,6 @@ def matrix(data: Columns, names: Sequence[str], cast: Cast, title: str, limit: f
             grid=False,
             ticks=False,
             domain=False,
-            labelAngle=0,
             labelLimit=70,
         )
     scale = alt.Scale(domain=[-limit, limit], range=DIVERGING, clamp=True)
@@ -43,13 +42,22 @@ def matrix(data: Columns, names: Sequence[str], cast: Cast, title: str, limit: f
         .transform_calculate(one="names[datum.row]", other="names[datum.column]")
         .mark_rect(strokeWidth=0)
         .encode(
-            x=alt.X("column:O", axis=axis, scale=alt.Scale(padding=0)),
+            x=alt.X("column:O", axis=_below(axis, names), scale=alt.Scale(padding=0)),
             y=alt.Y("row:O", axis=axis, scale=alt.Scale(padding=0)),
             color=alt.Color("value:Q", scale=scale, legend=None),
             tooltip=[alt.Tooltip("one:N"), alt.Tooltip("other:N"), alt.Tooltip("value:Q", format="+.2f")],
         )
     )
     return finished(chart, cast, data, title, choices={"names": list(names)}, of_focus=of_focus)
+
+
+def _below(axis: alt.Axis | None, names: Sequence[str]) -> alt.Axis | None:
+    """The axis below a matrix: names of more than two letters stand upright, where they do not run into one another."""
+    if axis is None:
+        return None
+    below = axis.copy()
+    below.labelAngle = 0 if max(map(len, names)) <= 2 else -90
+    return below
 
 
 def shares(data: Columns, kinds: Sequence[str], cast: Cast, title: str, *, of_focus: bool) -> Chart:

@@ -18,6 +18,7 @@ from crcd.report.outcomes import changed_images, in_turn
 from crcd.report.pictures import Pictures
 from crcd.report.relations import BINS, ELEMENTS, choose_anchors, cosine_counts, evenly, likeness, relation_matrix
 from crcd.report.source import Source
+from crcd.report.words import brief
 
 MOST_CLASSES = 30
 """Classes of a correlation map."""
@@ -131,8 +132,8 @@ def maps_figure(source: Source) -> Figure:
             data["x"] += [round(x, 3) for x in place[:, 0].tolist()]
             data["y"] += [round(y, 3) for y in place[:, 1].tolist()]
             data["class"] += labels.tolist()
-            data["name"] += [classes[c] for c in labels.tolist()]
-            data["answer"] += [classes[c] for c in answers.tolist()]
+            data["name"] += [brief(classes[c]) for c in labels.tolist()]
+            data["answer"] += [brief(classes[c]) for c in answers.tolist()]
             data["right"] += (answers == labels).tolist()
         chart = embedding(data, len(classes), source.cast, title, of_focus=title == AFTER)
         charts.append(chart)
