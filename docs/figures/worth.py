@@ -40,10 +40,10 @@ def memory() -> Figure:
             if runs:
                 mean = [sum(at) / len(at) for at in zip(*runs, strict=True)]
                 axes.plot(range(1, len(mean) + 1), mean, color=colour, linewidth=2, label=learner)
-        axes.set(xlabel="epoch", title=title)
+        axes.set(xlabel="epoch", title=title, xticks=range(0, 21, 5))
         if name == "mi_bound":
             axes.axhline(math.log(1025), color="#b0b0b0", linestyle="--", linewidth=1)
-            axes.annotate("log(K + 1)", (20, math.log(1025)), ha="right", va="bottom", color="#707070")
+            axes.annotate("log(K + 1)", (20, math.log(1025)), ha="right", va="top", color="#707070")
     figure.axes[0].legend(loc="lower right")
     return figure
 
