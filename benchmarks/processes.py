@@ -104,13 +104,13 @@ def main() -> None:
     size = replace(size, batch=args.batch or size.batch)
     processes = distributed.size()
     compute = ComputeOptions(precision=args.precision)
-    sharded = {"bank_rows": "sharded", "bank_precision": "float16"}
+    half = {"source": "bank", "bank_precision": "float16"}
     contenders: dict[str, tuple[str, object]] = {
         "ce": ("ce", None),
         "kd": ("kd", KDConfig()),
         "crcd": ("crcd", RelationConfig(negatives=size.negatives)),
-        "crcd, float16 bank": ("crcd", RelationConfig(negatives=size.negatives, bank_precision="float16")),
-        "crcd, float16 shards": ("crcd", RelationConfig(negatives=size.negatives, **sharded)),
+        "crcd, float16 bank": ("crcd", RelationConfig(negatives=size.negatives, **half)),
+        "crcd, float16 shards": ("crcd", RelationConfig(negatives=size.negatives, bank_rows="sharded", **half)),
     }
     record = Record("processes", args, device, processes=processes, size=asdict(size), steps=[])
     widths = (24, 10, 10, 10, 10)

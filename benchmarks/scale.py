@@ -52,14 +52,18 @@ class Calls:
     def __init__(self, size: Size, device: torch.device) -> None:
         torch.manual_seed(0)
         labels_N = torch.arange(size.rows) % NUM_CLASSES
-        config = RelationConfig(negatives=size.negatives, dim=size.dim)
+        config = RelationConfig(source="bank", negatives=size.negatives, dim=size.dim)
         self.losses = [CRCDLoss(WIDTH, WIDTH, config, labels=labels_N).to(device) for _ in range(size.students)]
         self.index_B = torch.randint(size.rows, (size.batch,), device=device)
         self.target_B = self.index_B % NUM_CLASSES
         self.student, self.teacher = self._view(size.batch, device, True), self._view(size.batch, device, False)
-        s_BD, t_BD = (nn.functional.normalize(torch.randn(size.batch, size.dim, device=device), dim=1) for _ in "st")
         usable_B = torch.ones(size.batch, dtype=torch.bool, device=device)
-        self.elements = Elements(s_BD, t_BD, self.target_B, self.index_B, usable_B)
+        self.elements = Elements(
+            self.student.feature.detach(), self.teacher.feature, self.target_B, self.index_B, usable_B
+        )
+
+        for source in self._sources():
+            source.seen_N.fill_(True)
 
     def _view(self, batch: int, device: torch.device, learns: bool) -> View:
         classifier = nn.Linear(WIDTH, NUM_CLASSES, device=device)

@@ -106,7 +106,7 @@ def test_a_comparison(tmp_path, weights, start_together, start, finish, given):
     assert answer.out.count("2 of 2: digits") == answer.out.count("the tables are in") == 1
     lines = (tmp_path / "out" / "ledger.jsonl").read_text().splitlines()
     cells = [(entry["method"][:4], entry["seed"], entry["run"]["device"]) for entry in map(json.loads, lines)]
-    two = "cpu (1 threads), 2 processes"
+    two = "cpu (1 thread), 2 processes"
     assert sorted(cells) == [(method, seed, two) for method in ("ce", "crcd") for seed in (0, 1)]
     assert f"on {two}." in (tmp_path / "out" / "table.md").read_text()
     answer = finish(start(*words))

@@ -52,11 +52,11 @@ def run(config, steps=-1):
 
 
 def assert_alike(folder, other):
-    """Weights and metrics of two runs are the same to the rounding of some steps in float32."""
+    """Weights and metrics of two runs are alike to the rounding of some steps, most of it that of a bank in float16."""
     names = sorted(path.name for path in folder.glob("*.safetensors"))
     assert names == sorted(path.name for path in other.glob("*.safetensors"))
     for name in names:
-        torch.testing.assert_close(load_file(folder / name), load_file(other / name), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(load_file(folder / name), load_file(other / name), rtol=1e-4, atol=1e-4)
     lines, wanted = (
         [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()] for path in (folder, other)
     )
@@ -87,7 +87,7 @@ def test_a_run_comes_to_the_same(settings, uninterrupted, tmp_path, size):
     summaries = together(size, run, replace(settings, out=tmp_path / "run"))
     assert_alike(tmp_path / "run", uninterrupted)
     for summary in summaries:
-        assert summary["device"] == f"cpu (1 threads), {size} processes"
+        assert summary["device"] == f"cpu (1 thread), {size} processes"
         for name in ("ce", "crcd+kd", "fsp"):
             assert summary["learners"][name]["top1"] == summaries[0]["learners"][name]["top1"]
     assert not list((tmp_path / "run").rglob("*.part"))
@@ -179,7 +179,7 @@ def test_imagenet_in_miniature(tmp_path):
     """The recipe on the official layout, four images a step that two processes decode, until the first step."""
     make_imagenet_folders(tmp_path / "data")
     recipe = with_recipe(DistillConfig(), "imagenet/resnet34-resnet18")
-    assert recipe.crcd.bank_precision == recipe.crd.bank_precision == "float16"
+    assert (recipe.crcd.source, recipe.crd.bank_precision) == ("queue", "float16")
     config = replace(
         recipe,
         data_dir=tmp_path / "data",
