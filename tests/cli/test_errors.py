@@ -30,6 +30,7 @@ def complaint(crcd):
     ("words", "named"),
     [
         (["distil"], "unknown command 'distil': did you mean distill"),
+        (["distill", "digits"], "crcd distill takes images as --data digits and settings as --recipe digits"),
         (["distill", "--data", "digit"], "unknown data set 'digit': did you mean digits"),
         (["distill", "--student", "resnet9"], "unknown model 'resnet9': did you mean resnet8"),
         (["distill", "--teacher", "resnet65"], "unknown model 'resnet65': did you mean resnet56"),

@@ -113,7 +113,7 @@ def test_networks_that_were_not_distilled(digit_runs, learner, said):
 def test_a_network_of_crcd_train(photo_export):
     text = (photo_export / "README.md").read_text()
     assert "A resnet8 that sorts images into the 2 classes of a folder of images, trained by cross-entropy." in text
-    assert "2, in the order of the logits: `cat [red]`, `dog | b'ig`." in text
+    assert "2, in the order of the logits: `cat [red]`, `` dog | b`ig ``." in text
     assert yaml.safe_load(text.split("---")[1])["tags"]
 
 

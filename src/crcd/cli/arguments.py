@@ -4,7 +4,7 @@ from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Callable, Sequence
 from dataclasses import field, fields, is_dataclass, make_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
@@ -13,9 +13,29 @@ from crcd.data import default_recipe
 from crcd.errors import CrcdError
 from crcd.recipes import with_recipe
 from crcd.train.config import DistillConfig, TrainOptions
+from crcd.train.options import require
 from crcd.train.run_folder import RunFolder
 
 C = TypeVar("C", bound=TrainOptions)
+
+_SEVERAL = "RUN [RUN ...]"
+Runs = Annotated[
+    tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar=_SEVERAL, help_behavior_hint="(one or more)")
+]
+"""Folders of runs, as the words after a command."""
+
+
+def require_runs(runs: Sequence[Path], command: str) -> None:
+    """Raise CrcdError unless there is a run."""
+    if not runs:
+        raise CrcdError(f"{command} needs the folder of a run, or of several: {command} {_SEVERAL}")
+
+
+def require_file(out: Path | None) -> None:
+    """Raise CrcdError if a file is named by ``--out`` and can't be there."""
+    require(
+        out is None or (out.parent.is_dir() and not out.is_dir()), "out", out, "name a file in a folder that exists"
+    )
 
 
 def read_arguments(default: C, adapt: Callable[[DistillConfig], C], words: Sequence[str], program: str) -> C:
@@ -28,8 +48,11 @@ def read_arguments(default: C, adapt: Callable[[DistillConfig], C], words: Seque
         program: command that they belong to, for its help.
 
     Raises:
-        CrcdError: recipe or folder unknown or faulty, flags beside ``--resume``, or values that make no sense.
+        CrcdError: recipe or folder unknown or faulty, a word that is no flag, flags beside ``--resume``, or values that
+            make no sense.
     """
+    if words and not words[0].startswith("-"):
+        raise CrcdError(f"{program} takes images as --data {words[0]} and settings as --recipe {words[0]}")
     first = ArgumentParser(add_help=False, allow_abbrev=False)
     for flag in ("--resume", "--recipe", "--data"):
         first.add_argument(flag)

@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
 
 import tyro
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from crcd.cli.arguments import Runs, require_runs
 from crcd.cli.progress import make_console
-from crcd.errors import CrcdError
 from crcd.export.export import Export, ExportOptions, export
 from crcd.export.hub import check_hub, push
 
@@ -20,7 +18,7 @@ from crcd.export.hub import check_hub, push
 class ExportConfig(ExportOptions):
     """Hand on a network of a run: as weights or as a program, checked against it on real images, with a model card."""
 
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    runs: Runs
     """Folder of an ended crcd distill or crcd train run; after it those of other seeds, whose accuracy the card's
     spread is of."""
     push_to_hub: str | None = None
@@ -30,8 +28,7 @@ class ExportConfig(ExportOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.runs:
-            raise CrcdError("crcd export needs the folder of a run: crcd export RUN --format onnx")
+        require_runs(self.runs, "crcd export")
         if self.push_to_hub is not None:
             check_hub(self.push_to_hub)
 

@@ -28,7 +28,11 @@ class PredictConfig:
 
     path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """Folder or file of crcd export, in whichever form, or the folder of an ended run."""
-    images: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")]
+    images: Annotated[
+        tuple[Path, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="IMAGE [IMAGE ...]", help_behavior_hint="(one or more)"),
+    ]
     """Pictures, or folders of pictures."""
     top: int = 5
     """How many classes of each picture are shown, the likeliest first."""

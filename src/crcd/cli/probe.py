@@ -12,15 +12,14 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from crcd.cli.arguments import Runs, require_file, require_runs
 from crcd.cli.progress import make_console, shown
 from crcd.data import Batch, DataSet, Loader, load_dataset
-from crcd.errors import CrcdError
 from crcd.evaluate.feature_set import feature_sets
 from crcd.evaluate.pretrained import read_run
 from crcd.evaluate.probe import ProbeOptions, probe
 from crcd.train.device import describe, find_device
 from crcd.train.files import write_text
-from crcd.train.options import require
 from crcd.train.outcome import commit
 
 
@@ -28,7 +27,7 @@ from crcd.train.outcome import commit
 class ProbeConfig(ProbeOptions):
     """Classify the images of another data set by the frozen features of the networks of runs."""
 
-    runs: tyro.conf.Positional[tuple[Path, ...]]
+    runs: Runs
     """Folders of ended crcd distill or crcd train runs."""
     data: str = "digits"
     """Data set: the folder that holds it, a name of `crcd list data`, or hf/NAME of the hub."""
@@ -45,10 +44,8 @@ class ProbeConfig(ProbeOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.runs:
-            raise CrcdError("crcd probe needs the folder of a run, or of several: crcd probe RUN [RUN ...]")
-        writable = self.out is None or (self.out.parent.is_dir() and not self.out.is_dir())
-        require(writable, "out", self.out, "name a file in a folder that exists")
+        require_runs(self.runs, "crcd probe")
+        require_file(self.out)
 
 
 def run(words: Sequence[str]) -> None:

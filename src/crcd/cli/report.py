@@ -7,19 +7,18 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
+from crcd.cli.arguments import Runs, require_file, require_runs
 from crcd.cli.progress import make_console, shown
 from crcd.data import Batch, Loader
-from crcd.errors import CrcdError
 from crcd.report.networks import Place
 from crcd.report.report import write_report
-from crcd.train.options import require
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
     """Write one HTML page about ended runs of crcd distill, or about a comparison; it needs nothing but a browser."""
 
-    runs: tyro.conf.Positional[tuple[Path, ...]]
+    runs: Runs
     """Folders of crcd distill runs, or of a crcd compare."""
     out: Path | None = None
     """File of the page; None writes report.html into the first folder."""
@@ -33,10 +32,8 @@ class ReportConfig:
     """Build networks that are code of your own (PACKAGE.MODULE:FACTORY), which runs that code."""
 
     def __post_init__(self) -> None:
-        if not self.runs:
-            raise CrcdError("crcd report needs the folder of a run, or of several: crcd report RUN [RUN ...]")
-        writable = self.out is None or (self.out.parent.is_dir() and not self.out.is_dir())
-        require(writable, "out", self.out, "name a file in a folder that exists")
+        require_runs(self.runs, "crcd report")
+        require_file(self.out)
 
 
 def run(words: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """The model card: the README.md of an export."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -122,7 +123,10 @@ def _classes(description: Description) -> str:
 
 def _code(text: str) -> str:
     """A name as it stands, whatever is in it."""
-    return f"`{' '.join(text.replace('`', chr(39)).split()) or ' '}`"
+    line = " ".join(text.split()) or " "
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    space = " " if "`" in line else ""
+    return f"{fence}{space}{line}{space}{fence}"
 
 
 def _files(files: Sequence[Exported], int8: Int8 | None) -> str:
