@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import subprocess
 import sys
@@ -143,3 +144,14 @@ def test_a_reader_who_stops_reading_is_told_nothing():
     command = f"{sys.executable} -m crcd distill --help | true; exit ${{PIPESTATUS[0]}}"
     answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert (answer.returncode, answer.stderr) == (1, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks GNU's OpenMP, which PyTorch has on Linux, what it was told")
+@pytest.mark.parametrize(("given", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "active"}, "ACTIVE")])
+def test_waiting_threads_leave_their_core_to_others(given, policy):
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | given
+    command = [sys.executable, "-m", "crcd", "evaluate", "--weights", "absent.safetensors"]
+    answer = subprocess.run(
+        command, env={**environment, "OMP_DISPLAY_ENV": "true"}, capture_output=True, text=True, timeout=120
+    )
+    assert f"OMP_WAIT_POLICY = '{policy}'" in answer.stderr

@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         (one line on standard error), 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # else waiting threads keep a core from whatever else there is
     try:
         try:
             return _run_together(words) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else _dispatch(words)
