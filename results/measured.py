@@ -39,7 +39,10 @@ def cell(value: object) -> str:
 def machine(result: Result) -> str:
     """The line below a table."""
     on = result["machine"]
-    processor = on.get("gpu") or f"{on['cpu']}, {on['vector_instructions']}, {on['threads']} thread{'s' if on['threads'] > 1 else ''}"
+    processor = (
+        on.get("gpu")
+        or f"{on['cpu']}, {on['vector_instructions']}, {on['threads']} thread{'s' if on['threads'] > 1 else ''}"
+    )
     return f"{processor}, torch {on['torch']}, commit {on['commit'][:7]}"
 
 

@@ -60,7 +60,7 @@ def test_report_says_what_it_does_and_where_it_is(crcd, run, tmp_path):
         "drawing the report",
         f"the report is {tmp_path / 'page.html'}",
     ]
-    assert "student by kd" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "distilled by kd" in (tmp_path / "page.html").read_text(encoding="utf-8")
     assert not (run / "report.html").exists()
 
 

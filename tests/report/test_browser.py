@@ -135,6 +135,24 @@ def test_values_are_shown_on_hover(opened, page):
     assert "value" in shown.locator("#vg-tooltip-element").inner_text()
 
 
+def test_a_bin_tells_its_own_share_wherever_it_is_touched(opened, page):
+    shown = opened(page)
+    figure = shown.locator("figure", has=shown.locator("h3", has_text="Likeness within and between classes"))
+    svg = figure.locator("svg").first
+    svg.scroll_into_view_if_needed()
+    bins = svg.locator(".mark-rect path")
+    assert bins.count() == 40
+    box = bins.nth(30).bounding_box()
+    told = set()
+    for share in (0.1, 0.9):
+        shown.mouse.move(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+        shown.wait_for_selector("#vg-tooltip-element.visible")
+        told.add(shown.locator("#vg-tooltip-element").inner_text())
+    (text,) = told
+    assert "0.50 to 0.55" in text
+    assert {"one class, %", "two classes, %"} <= {line.split(":")[0].split("\t")[0] for line in text.splitlines()}
+
+
 def test_names_cannot_break_out_of_the_page(opened, settings, tmp_path):
     path = tmp_path / "report.html"
     photos = folder(tmp_path / "photos")
@@ -151,6 +169,7 @@ def test_it_prints_light_and_whole(opened, page, tmp_path):
     shown = opened(page, scheme="dark")
     shown.emulate_media(media="print", color_scheme="dark")
     assert shown.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
-    assert not shown.locator(".bar").is_visible()
+    assert shown.locator(".bar").is_visible()  # the key to the colours
+    assert shown.evaluate("getComputedStyle(document.querySelector('.bar')).position") == "static"
     shown.pdf(path=tmp_path / "report.pdf", format="A4")
     assert os.path.getsize(tmp_path / "report.pdf") > 100_000

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from crcd.errors import CrcdError
+from crcd.models import create_model, save_weights
 from crcd.relation.gradient import feature_gradient
 from crcd.report.networks import BEFORE, TEACHER, Place, read_networks
 from crcd.report.runs import find_runs
@@ -70,3 +72,12 @@ def test_code_is_not_run_on_a_folders_word(runs):
     foreign = replace(subject, runs={name: {subject.shown: other} for name in subject.runs})
     with pytest.raises(CrcdError, match="code that is not run"):
         read_networks(foreign, Place("cpu"), lambda loader, _: loader.epoch(0))
+
+
+def test_another_teacher_than_the_runs_is_not_taken_for_it(runs, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(runs[0], folder)
+    save_weights(create_model("resnet8", 10, 1).state_dict(), folder / "teacher.safetensors", {"model": "resnet8"})
+    (subject,) = subjects(find_runs([folder]), None)
+    with pytest.raises(CrcdError, match="the weights of its teacher are gone, or others"):
+        read_networks(subject, Place("cpu"), lambda loader, _: loader.epoch(0))

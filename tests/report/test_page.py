@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -9,7 +10,10 @@ from crcd.report.figure import Figure, attempt
 from crcd.report.gain import gain_over_images
 from crcd.report.networks import Place
 from crcd.report.report import write_report
+from crcd.report.runs import find_runs
 from crcd.report.sections import answer
+from crcd.report.source import Source
+from crcd.report.subject import subjects
 from crcd.report.words import points
 from hostile_run import CLASSES, folder, run
 
@@ -176,6 +180,7 @@ def test_several_seeds_and_setups(runs, settings, tmp_path):
     assert "95 % interval over 2 seeds" in text
     assert "Paired difference to ce, points" in text
     assert "bands reach from the least to the greatest" in text
+    assert text.count("These figures are of the networks of seed 0 alone, one of 2") == 2
     assert text.count('<pre class="command">crcd distill') == 2
     assert '<pre class="command">crcd distill --seed 1' in text
 
@@ -191,3 +196,14 @@ def test_a_part_that_breaks_does_not_break_the_page(caplog):
 @pytest.mark.parametrize(("own", "whole", "text"), [(2, 7, "1/3.5 of"), (10, 10.1, "all of"), (12, 10, "1.2 times")])
 def test_parts_in_words(own, whole, text):
     assert answer._share(own, whole) == text
+
+
+def test_in_words_against_another_baseline(runs):
+    (subject,) = subjects(find_runs(runs[:1]), "kd")
+    source = Source(subject, [subject], Place("cpu"), lambda loader, _: loader.epoch(0))
+    own = answer.answer(source, "ce")
+    assert [tile.label for tile in own.tiles[:3]] == ["distilled by kd", "student alone", "teacher"]
+    alike = replace(
+        subject, column=replace(subject.column, entries=dict.fromkeys(("kd", "ce"), subject.column.entries["kd"]))
+    )
+    assert ", as much as taught by kd, " in answer.answer(replace(source, subject=alike), "ce").sentence

@@ -1,5 +1,6 @@
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -63,3 +64,19 @@ def test_other_settings_are_another_setup_and_learners_of_one_name_must_be_alike
     distill(other)
     with pytest.raises(CrcdError, match="its learner 'kd' has other settings"):
         subjects(find_runs([runs[0], tmp_path / "heavier"]), None)
+
+
+def test_other_images_are_another_setup(runs):
+    def labels(**changes):
+        other = [
+            replace(run, config=replace(run.config, **{name: own[i] for name, own in changes.items()}))
+            for i, run in enumerate(find_runs(runs))
+        ]
+        return [subject.label for subject in subjects(other, None)]
+
+    places = (Path("/photos"), Path("/others"))
+    assert labels(image_size=(8, 12)) == [f"digits: resnet8 to resnet8 image_size={size}" for size in (8, 12)]
+    assert labels(data=("folder", "folder"), data_dir=places) == [
+        f"folder: resnet8 to resnet8 data_dir={place}" for place in places
+    ]
+    assert len(labels(data=("stl10", "stl10"), data_dir=places)) == 1

@@ -1,5 +1,6 @@
 """From words on the command line to settings: recipe first, flags over it."""
 
+import os
 from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Callable, Sequence
 from dataclasses import field, fields, is_dataclass, make_dataclass, replace
@@ -33,9 +34,9 @@ def require_runs(runs: Sequence[Path], command: str) -> None:
 
 def require_file(out: Path | None) -> None:
     """Raise CrcdError if a file is named by ``--out`` and can't be there."""
-    require(
-        out is None or (out.parent.is_dir() and not out.is_dir()), "out", out, "name a file in a folder that exists"
-    )
+    if out is not None:
+        writable = os.access(out if out.exists() else out.parent, os.W_OK)
+        require(writable and not out.is_dir(), "out", out, "name a file in a folder that exists and can be written to")
 
 
 def read_arguments(default: C, adapt: Callable[[DistillConfig], C], words: Sequence[str], program: str) -> C:

@@ -12,6 +12,7 @@ from crcd.data import Batch, Images, Loader
 from crcd.errors import CrcdError
 from crcd.evaluate.features import Features, extract
 from crcd.models import ImageFormat, Viewer, adapt_between, refuse_code
+from crcd.models.weights import weights_digest
 from crcd.relation.gradient import gradient_element
 from crcd.relation.view import View
 from crcd.report.subject import Subject
@@ -110,6 +111,8 @@ def read_networks(subject: Subject, place: Place, progress: Progress) -> Reading
     if len(images) > MOST_IMAGES:
         images = images.take(torch.linspace(0, len(images) - 1, MOST_IMAGES).long())
     network = given_teacher(config, material, subject.first.folder.weights("teacher"))
+    if weights_digest(network.model.state_dict()) != subject.first.teacher["weights"]:
+        raise CrcdError(f"{subject.first.folder.path}: the weights of its teacher are gone, or others")
     adapt = adapt_between(material.format, network.format)
     viewers = {TEACHER: Teacher(network.model, device, ComputeOptions(), config.teacher_classifier, adapt).viewer}
     for name, model in _students(subject, config, material).items():

@@ -42,6 +42,7 @@ class Section:
 
     title: str
     figures: dict[str, Figure]
+    note: str = ""
 
 
 def render(source: Source, answers: list[Answer], note: str, sections: list[Section], pictures: Pictures | None) -> str:

@@ -15,6 +15,10 @@ from crcd.report.source import Source
 from crcd.report.subject import subjects
 from crcd.train.files import write_text
 
+DID, WHERE = "What distillation did", "Where it helped and where it hurt"
+OF_NETWORKS = (DID, WHERE)
+"""Sections whose figures look into the networks of one seed and teacher."""
+
 
 def write_report(
     paths: Sequence[Path],
@@ -67,7 +71,7 @@ def make_report(source: Source, note: Callable[[str], None]) -> str:
             "Mutual information": partial(training.bounds_figure, source),
             "Schedule": partial(training.schedule_figure, source),
         },
-        "What distillation did": {
+        DID: {
             "Relations between images": partial(features.matrices_figure, source),
             "Relation cosines of CRCD": partial(features.critic_figure, source),
             "Likeness within and between classes": partial(features.cosines_figure, source),
@@ -75,7 +79,7 @@ def make_report(source: Source, note: Callable[[str], None]) -> str:
             "Maps of the features": partial(features.maps_figure, source),
             "Nearest neighbours": partial(with_pictures, features.neighbours_figure),
         },
-        "Where it helped and where it hurt": {
+        WHERE: {
             "Gain of each class": partial(outcomes.classes_figure, source),
             "Confusions mended and new": partial(outcomes.confusions_figure, source),
             "Examples": partial(with_pictures, outcomes.examples_figure),
@@ -84,7 +88,13 @@ def make_report(source: Source, note: Callable[[str], None]) -> str:
         },
         "How to repeat it": {"Command and circumstances": partial(repeat.repeat_figure, source)},
     }
+    of_one_run = source.subject.of_one_run
     sections = [
-        Section(heading, {title: attempt(title, make) for title, make in own.items()}) for heading, own in plan.items()
+        Section(
+            heading,
+            {title: attempt(title, make) for title, make in own.items()},
+            of_one_run if heading in OF_NETWORKS else "",
+        )
+        for heading, own in plan.items()
     ]
     return render(source, answers, where, sections, pictures)

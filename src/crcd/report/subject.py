@@ -7,12 +7,13 @@ from typing import Any
 from crcd.compare.cell import Cell, shared_settings
 from crcd.compare.ledger import Entry
 from crcd.compare.table import Column
+from crcd.data import PUBLISHED
 from crcd.errors import CrcdError
 from crcd.methods import PLAIN, method_parts
 from crcd.report.runs import Run
 
-UNTOLD = ("data", "teacher", "student", "image_size", "crop_padding")
-"""Settings that do not tell setups apart by name: they are named anyway, or follow from the data set."""
+UNTOLD = ("data", "teacher", "student")
+"""Settings that need not tell setups apart: they are named anyway."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,17 @@ class Subject:
         usual = [name for name in with_crcd if "@" not in name]
         return (usual or with_crcd or others)[-1]
 
+    @property
+    def of_one_run(self) -> str:
+        """Which networks are looked at, in words; empty if there are no others."""
+        pairs = {pair for own in self.runs.values() for pair in own}
+        if len(pairs) == 1:
+            return ""
+        seed, teacher = self.shown
+        several = len({weights for _, weights in pairs}) > 1
+        of = f"seed {seed}, teacher {teacher[:16]}" if several else f"seed {seed}"
+        return f"These figures are of the networks of {of} alone, one of {len(pairs)}: other seeds differ from it."
+
     def run(self, learner: str) -> Run:
         """The run of a learner whose networks are looked at."""
         return self.runs[learner][self.shown]
@@ -77,16 +89,23 @@ def subjects(runs: Sequence[Run], baseline: str | None) -> list[Subject]:
     """
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        groups.setdefault(repr(shared_settings(run.config)), []).append(run)
-    firsts = [shared_settings(own[0].config) for own in groups.values()]
+        groups.setdefault(repr(_shared(run)), []).append(run)
+    firsts = [_shared(own[0]) for own in groups.values()]
     differing = [name for name in firsts[0] if name not in UNTOLD and len({repr(own.get(name)) for own in firsts}) > 1]
     return [_subject(own, differing, baseline) for own in groups.values()]
 
 
+def _shared(run: Run) -> dict[str, Any]:
+    """What runs of a setup have in common: settings, and the place of images that no name stands for."""
+    config = run.config
+    place = config.data_dir if config.data not in PUBLISHED else None
+    return {**shared_settings(config), "data_dir": place and str(place.absolute())}
+
+
 def _subject(runs: Sequence[Run], differing: Sequence[str], baseline: str | None) -> Subject:
-    config = runs[0].config
+    config, shared = runs[0].config, _shared(runs[0])
     label = " ".join(
-        [f"{config.data}: {config.teacher} to {config.student}", *(f"{n}={getattr(config, n)}" for n in differing)]
+        [f"{config.data}: {config.teacher} to {config.student}", *(f"{name}={shared.get(name)}" for name in differing)]
     )
     entries: dict[str, dict[tuple[int, str], Entry]] = {}
     places: dict[str, dict[tuple[int, str], Run]] = {}

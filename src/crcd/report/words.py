@@ -1,6 +1,7 @@
 """Numbers as a page writes them."""
 
 import math
+import re
 
 ARROW = "\N{RIGHTWARDS ARROW}"
 MINUS, TIMES, SPACE = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}", "\N{NO-BREAK SPACE}"
@@ -30,6 +31,11 @@ def milliseconds(seconds: float) -> str:
 def points(value: float) -> str:
     """A difference of accuracies, with a sign; a minus as typographers write it."""
     return f"{round(value, 2) + 0.0:+.2f}".replace("-", MINUS)
+
+
+def signed(text: str) -> str:
+    """A cell of a table with its minus signs as typographers write them."""
+    return re.sub(r"(?<!\S)-(?=\d)", MINUS, text)
 
 
 def times(ratio: float) -> str:

@@ -23,7 +23,7 @@ def trade_off(data: Columns, cast: Cast, first_cost: str) -> Chart:
         "cost:Q",
         title=None,
         scale=alt.Scale(type="log", nice=False, padding=70),
-        axis=alt.Axis(format="~s", labelFlush=True, tickCount=4, labelOverlap="greedy", labelSeparation=10),
+        axis=alt.Axis(format="~s", grid=False, tickCount=4, labelOverlap="greedy", labelSeparation=10),
     )
     base = (
         named()
@@ -41,7 +41,10 @@ def trade_off(data: Columns, cast: Cast, first_cost: str) -> Chart:
             alt.Tooltip("cost:Q", title="cost", format=".3~s"),
         ],
     )
-    told = " || ".join([IS_FOCUS, *(f"datum.learner == {json.dumps(name)}" for name in (cast.teacher, cast.baseline))])
-    names = base.transform_filter(told).mark_text(align="left", dx=12, fontSize=13, fontWeight=600)
-    layers = alt.layer(line, points, names.encode(text="learner:N", color=cast.colour))
+    right = f"{IS_FOCUS} || datum.learner == {json.dumps(cast.teacher)}"
+    left = f"datum.learner == {json.dumps(cast.baseline)} && !({IS_FOCUS})"
+    named_right = base.transform_filter(right).mark_text(align="left", dx=12, fontSize=13, fontWeight=600)
+    named_left = base.transform_filter(left).mark_text(align="right", dx=-12, fontSize=13, fontWeight=600)
+    names = (marks.encode(text="learner:N", color=cast.colour) for marks in (named_right, named_left))
+    layers = alt.layer(line, points, *names)
     return finished(layers, cast, data, height=300, choices={"cost_name": first_cost})

@@ -61,22 +61,29 @@ def _below(axis: alt.Axis | None, names: Sequence[str]) -> alt.Axis | None:
 
 
 def shares(data: Columns, kinds: Sequence[str], cast: Cast, title: str, *, of_focus: bool) -> Chart:
-    """Share of pairs (percent, ``share``) over their ``cosine``, a step curve of each of two kinds."""
-    chart = (
-        _own(of_focus=of_focus)
-        .mark_area(interpolate="step-after", opacity=0.45, line={"strokeWidth": 1.4})
+    """Share of pairs (percent, ``share``) in bins of their cosine (from ``low`` to ``high``), a step curve a kind."""
+    axis = alt.Axis(grid=False, values=[-1, -0.5, 0, 0.5, 1], format="~g", labelSeparation=6)
+    base = _own(of_focus=of_focus).encode(x=alt.X("low:Q", title=None, scale=alt.Scale(domain=[-1, 1]), axis=axis))
+    steps = base.mark_area(interpolate="step-after", opacity=0.45, line={"strokeWidth": 1.4}).encode(
+        y=alt.Y("share:Q", title="% of pairs", stack=None, axis=alt.Axis(tickCount=4)),
+        color=alt.Color("kind:N", scale=alt.Scale(domain=list(kinds), range=KINDS), legend=None),
+    )
+    hover = (
+        base.transform_filter("datum.high > datum.low")
+        .transform_pivot("kind", value="share", groupby=["low", "high"])
+        .transform_calculate(cosine="format(datum.low, '.2f') + ' to ' + format(datum.high, '.2f')")
+        .mark_bar(opacity=0)
         .encode(
-            x=alt.X("cosine:Q", title=None, scale=alt.Scale(domain=[-1, 1]), axis=alt.Axis(grid=False, tickCount=5)),
-            y=alt.Y("share:Q", title="% of pairs", stack=None, axis=alt.Axis(tickCount=4)),
-            color=alt.Color("kind:N", scale=alt.Scale(domain=list(kinds), range=KINDS), legend=None),
+            x2="high:Q",
+            y=alt.value(0),
+            y2=alt.value("height"),
             tooltip=[
-                alt.Tooltip("kind:N"),
-                alt.Tooltip("cosine:Q", format=".2f"),
-                alt.Tooltip("share:Q", format=".1f", title="% of pairs"),
+                alt.Tooltip("cosine:N"),
+                *(alt.Tooltip(f"{kind}:Q", title=f"{kind}, %", format=".1f") for kind in kinds),
             ],
         )
     )
-    return finished(chart, cast, data, title, height=130, of_focus=of_focus)
+    return finished(alt.layer(steps, hover), cast, data, title, height=130, of_focus=of_focus)
 
 
 def embedding(data: Columns, classes: int, cast: Cast, title: str, *, of_focus: bool) -> Chart:

@@ -8,7 +8,7 @@ from crcd.report.charts.parts import IS_FOCUS, IS_SHOWN, Cast, emphasis, finishe
 from crcd.report.curves import Point
 from crcd.report.figure import Chart, Columns
 
-EPOCHS = alt.X("epoch:Q", title=None, axis=alt.Axis(grid=False, tickCount=5, format="d"))
+EPOCHS = alt.X("epoch:Q", title=None, axis=alt.Axis(grid=False, tickCount=5, tickMinStep=1, format="d"))
 
 
 def curve(points: Sequence[Point], cast: Cast, title: str, *, teacher: float | None = None, height: int = 170) -> Chart:

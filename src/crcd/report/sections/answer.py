@@ -63,7 +63,9 @@ def _sentence(source: Source, learner: str) -> str:
     more = ""
     if gain is not None:
         than = "on its own" if subject.baseline == PLAIN else f"taught by {subject.baseline}"
-        more = f", {abs(gain.points):.2f} points {'more' if gain.points >= 0 else 'fewer'} than {than}"
+        size = f"{abs(gain.points):.2f}"
+        difference = f"{size} points {'more' if gain.points > 0 else 'fewer'} than"
+        more = f", {'as much as' if float(size) == 0 else difference} {than}"
     return (
         f"{run.config.student} {taught} gets {_percent(own)} of {images} right{seeds}{more}, "
         f"{_thrift(source.costs[learner], source.costs[TEACHER])} of its teacher, {run.config.teacher}, "
@@ -80,10 +82,9 @@ def _thrift(own: Cost, teacher: Cost) -> str:
 
 def _accuracy_tiles(source: Source, learner: str) -> list[Tile]:
     baseline, gain = source.subject.baseline, source.gain(learner)
-    shown = {baseline: "student alone" if baseline == PLAIN else f"student by {baseline}"}
-    shown |= {} if learner == baseline else {learner: f"distilled by {learner}"}
     tiles = []
-    for name, label in {**shown, TEACHER: "teacher"}.items():
+    for name in dict.fromkeys((baseline, learner, TEACHER)):
+        label = {PLAIN: "student alone", TEACHER: "teacher"}.get(name, f"distilled by {name}")
         top1 = _top1(source, name)
         network = source.subject.first.config.teacher if name == TEACHER else source.subject.first.config.student
         tiles.append(Tile(label, f"{top1.mean:.2f}{SPACE}%", f"{network}{_spread(top1)}", name))

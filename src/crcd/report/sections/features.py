@@ -196,12 +196,14 @@ def _matrix(
 
 
 def _shares(source: Source, found: dict[str, dict[str, Tensor]], title: str, *, of_focus: bool) -> Chart:
-    data: Columns = {name: [] for name in ("learner", "kind", "cosine", "share")}
+    data: Columns = {name: [] for name in ("learner", "kind", "low", "high", "share")}
+    edges = [round(-1 + 2 * i / BINS, 3) for i in range(BINS + 1)]
     kinds = list(next(iter(found.values())))
     for name, of_kind in found.items():
         for kind, share in of_kind.items():
             data["learner"] += [name] * (BINS + 1)
             data["kind"] += [kind] * (BINS + 1)
-            data["cosine"] += [round(-1 + 2 * i / BINS, 3) for i in range(BINS + 1)]
+            data["low"] += edges
+            data["high"] += [*edges[1:], edges[-1]]
             data["share"] += [round(x, 2) for x in [*share.tolist(), float(share[-1])]]
     return shares(data, kinds, source.cast, title, of_focus=of_focus)

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from crcd.errors import CrcdError
 from crcd.report.command import distill_command
@@ -25,7 +26,7 @@ def repeat_figure(source: Source) -> Figure:
         "commit": _each(s["commit"] for s in summaries),
         "versions": _each(version or "not recorded" for version in versions),
         "device": _each(s["device"] for s in summaries),
-        "seconds": _each(f"{s['seconds']:,.0f} (training steps {s['step_seconds']:,.0f})" for s in summaries),
+        "seconds": [f"{_sum(summaries, 'seconds')} (training steps {_sum(summaries, 'step_seconds')})"],
         "teacher": _each(_teacher(run) for run in runs),
         "folders": _each(str(run.folder.path) for run in runs),
         "left out": _each(f"{name}: {why}" for s in summaries for name, why in s.get("failed", {}).items()),
@@ -53,8 +54,16 @@ def _commands(runs: Iterable[Run]) -> list[str]:
 
 def _teacher(run: Run) -> str:
     entry = run.teacher
-    how = "came with its weights" if entry["epochs"] is None else f"{entry['epochs']} epochs, {entry['seconds']:,.0f} s"
+    how = (
+        f"weights of {run.config.teacher_weights}"
+        if entry["epochs"] is None
+        else f"{entry['epochs']} epochs, {entry['seconds']:,.0f} s"
+    )
     return f"{entry['model']}, {how}; SHA-256 of its weights begins with {entry['weights'][:16]}"
+
+
+def _sum(summaries: Iterable[dict[str, Any]], name: str) -> str:
+    return f"{sum(summary[name] for summary in summaries):,.0f}"
 
 
 def _each(texts: Iterable[str]) -> list[str]:

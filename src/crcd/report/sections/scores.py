@@ -1,5 +1,7 @@
 """All learners beside one another: accuracy against cost, and a table."""
 
+from dataclasses import replace
+
 from crcd.compare.statistics import spread
 from crcd.compare.table import SCORES, tables
 from crcd.report.charts.answer import trade_off
@@ -7,7 +9,7 @@ from crcd.report.cost import BATCHES
 from crcd.report.figure import Choice, Columns, Figure
 from crcd.report.networks import TEACHER
 from crcd.report.source import Source
-from crcd.report.words import points
+from crcd.report.words import points, signed
 
 
 def trade_off_figure(source: Source) -> Figure:
@@ -64,10 +66,13 @@ def scores_figure(source: Source) -> Figure:
 
 def setups_figure(source: Source) -> Figure:
     """Tables of several setups."""
+    baseline = source.subject.baseline
     entries = [entry for setup in source.setups for own in setup.column.entries.values() for entry in own.values()]
     reading = f"All other figures are of {source.subject.label}; a report of another setup's runs alone shows that one."
-    content = {"tables": tables(entries, source.subject.baseline)[:2]}
-    return Figure(reading, template="setups.html", content=content)
+    shown = [
+        replace(table, rows=[[*map(signed, row)] for row in table.rows]) for table in tables(entries, baseline)[:2]
+    ]
+    return Figure(reading, template="setups.html", content={"tables": shown})
 
 
 def _how_sure(source: Source) -> str:

@@ -9,7 +9,7 @@ from crcd.report.source import Source
 NAMES = {
     "loss": "whole loss",
     "ce": "cross-entropy",
-    "kd": "logit distillation",
+    "kd": "kd, logit distillation",
     "feature": "relations of features",
     "gradient": "relations of gradients",
     "mi_bound": "of feature relations, nats",
@@ -36,7 +36,9 @@ def loss_figure(source: Source) -> Figure:
     points = curve_points(source.subject)
     charts = [curve(_of(points, name), source.cast, NAMES.get(name, name)) for name in loss_parts(points)]
     reading = (
-        "Means of each epoch's steps, each part as its method reports it; a learner is drawn where it has that part."
+        "Means of each epoch's steps. A part with a method's name is that method's whole term, its weights within it; "
+        "cross-entropy and the parts of a term, such as relations, are without theirs. A learner is drawn where it has "
+        "that part."
     )
     return Figure(reading + _band(points), charts, columns=3)
 
@@ -49,7 +51,7 @@ def bounds_figure(source: Source) -> Figure:
         raise CrcdError("no learner contrasts relations: the bound is one of crcd and crd")
     charts = [curve(_of(points, name), source.cast, NAMES.get(name, name)) for name in names]
     reading = "Lower bounds of what both share: the higher, the more the student's relations tell of the teacher's."
-    return Figure(reading, charts, columns=3)
+    return Figure(reading + _band([point for point in points if point.name in names]), charts, columns=3)
 
 
 def schedule_figure(source: Source) -> Figure:
