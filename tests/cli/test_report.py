@@ -74,7 +74,7 @@ def test_mistakes(crcd, run, tmp_path):
     for words, error in (
         ([], "crcd report needs the folder of a run"),
         ([tmp_path / "absent"], "there is no ended run here"),
-        ([run, "--baseline", "crd"], "--baseline crd is none of the learners: ce kd"),
+        ([run, "--baseline", "crd"], "--baseline crd is none of the learners of digits: resnet8 to resnet8: ce kd"),
         ([run, "--out", tmp_path / "absent" / "page.html"], "--out is"),
     ):
         answer = crcd("report", *words)

@@ -89,9 +89,10 @@ def test_the_answer_is_that_of_the_run(page, source):
     (sentence,) = [text for text in sentences if "taught by crcd+kd" in text]
     space = "\N{NO-BREAK SPACE}"
     gain = own - source.subject.first.learners["ce"]["top1"]
+    more = f"{abs(gain):.2f} points {'more' if gain > 0 else 'fewer'} than" if gain else "as much as"
     assert sentence.startswith(
         f"resnet8 taught by crcd+kd gets {own:.2f}{space}% of 360 test images right, "
-        f"{abs(gain):.2f} points {'more' if gain >= 0 else 'fewer'} than on its own, with all of the parameters and "
+        f"{more} on its own, with all of the parameters and "
     )
     assert sentence.endswith(f"of its teacher, resnet8, which gets {source.subject.first.teacher['top1']:.2f}{space}%.")
     assert f"{own:.2f}{space}%" in found.texts["b"]

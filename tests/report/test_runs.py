@@ -52,7 +52,9 @@ def test_the_baseline_comes_first_and_may_be_named(runs):
     (subject,) = subjects(find_runs(runs), "kd")
     assert subject.learners == ["kd", "ce", "crcd+kd"]
     assert subject.distilled == ["ce", "crcd+kd"]
-    with pytest.raises(CrcdError, match=r"--baseline crd is none of the learners: ce kd crcd\+kd"):
+    with pytest.raises(
+        CrcdError, match=r"--baseline crd is none of the learners of digits: resnet8 to resnet8: ce kd crcd\+kd"
+    ):
         subjects(find_runs(runs), "crd")
 
 

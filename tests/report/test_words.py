@@ -30,6 +30,12 @@ def test_differences_and_ratios():
 
 
 def test_names_are_cut():
-    assert brief("eighteen letters !") == "eighteen letters !"
-    assert brief("nineteen letters !!") == "nineteen letters\N{HORIZONTAL ELLIPSIS}"
-    assert len(brief("x" * 99)) == 18
+    assert brief(["eighteen letters !"]) == ["eighteen letters !"]
+    assert brief(["nineteen letters !!"]) == ["nineteen letters\N{HORIZONTAL ELLIPSIS}"]
+    assert len(brief(["x" * 99])[0]) == 18
+
+
+def test_brief_names_stay_apart():
+    names = ["cat", "golden retriever puppy", "golden retriever dog"]
+    assert brief(names) == ["cat", *(f"golden retriever\N{HORIZONTAL ELLIPSIS}{number}" for number in (1, 2))]
+    assert max(map(len, brief(names))) == 18

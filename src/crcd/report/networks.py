@@ -106,7 +106,11 @@ def read_networks(subject: Subject, place: Place, progress: Progress) -> Reading
     for name in () if place.run_code else (config.teacher, config.student):
         refuse_code(name, f"run {subject.first.folder.path}: its settings")
     device = find_device(place.device)
-    material = Material.load(config, config.seed, device)
+    try:
+        material = Material.load(config, config.seed, device)
+    except CrcdError as error:
+        moved = "; if the images were moved, name their place by --data-dir" if place.data_dir is None else ""
+        raise CrcdError(f"{error}{moved}") from error
     images = material.scored
     if len(images) > MOST_IMAGES:
         images = images.take(torch.linspace(0, len(images) - 1, MOST_IMAGES).long())

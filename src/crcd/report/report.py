@@ -39,18 +39,23 @@ def write_report(
         note: is told what comes next, in words.
 
     Raises:
-        CrcdError: there is no such run, the baseline is none of the learners, or the page can't be written.
+        CrcdError: there is no such run, the baseline is none of the learners, no images are where the place says, or the
+            page can't be written.
     """
-    setups = subjects(find_runs(paths), baseline)
-    write_text(out, make_report(Source(setups[0], setups, place or Place(), progress), note))
+    setups = subjects(find_runs(paths, note), baseline)
+    source = Source(setups[0], setups, place or Place(), progress)
+    if source.place.data_dir is not None:
+        _ = source.readings  # images that were named are there, or no page is written
+    write_text(out, make_report(source, note))
 
 
 def make_report(source: Source, note: Callable[[str], None]) -> str:
     """The page's HTML. A figure that can't be made says so in its place."""
     try:
         pictures = Pictures(source.readings.images)
-    except CrcdError:
+    except CrcdError as error:
         pictures = None
+        note(f"without the figures that need networks and images: {error}")
     note("measuring latency")
     answers = [answer.answer(source, name) for name in source.subject.learners]
     where = answer.measured_where(source)

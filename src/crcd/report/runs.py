@@ -1,7 +1,7 @@
 """The runs that a report is about."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,22 +41,29 @@ class Run:
         return teacher
 
 
-def find_runs(paths: Sequence[Path]) -> list[Run]:
+def find_runs(paths: Sequence[Path], note: Callable[[str], None] = lambda _: None) -> list[Run]:
     """The runs in some folders, by seed: each is one of a run, or holds such folders, as that of ``crcd compare`` does.
+
+    Args:
+        paths: the folders.
+        note: is told of runs in them that have not ended and are left out, in words.
 
     Raises:
         CrcdError: a folder has no ended run of ``crcd distill`` in it.
     """
-    folders = dict.fromkeys(folder for path in paths for folder in _folders(path))
+    folders = dict.fromkeys(folder for path in paths for folder in _folders(path, note))
     return sorted((_read(RunFolder(folder)) for folder in folders), key=lambda run: run.config.seed)
 
 
-def _folders(path: Path) -> Iterator[Path]:
+def _folders(path: Path, note: Callable[[str], None]) -> Iterator[Path]:
     if RunFolder(path).config.is_file():
         yield path.resolve()
         return
-    ended = [inner.parent.resolve() for inner in sorted(path.glob("*/config.yaml"))]
-    ended = [inner for inner in ended if RunFolder(inner).summary.is_file()]
+    begun = [inner.parent.resolve() for inner in sorted(path.glob("*/config.yaml"))]
+    ended = [inner for inner in begun if RunFolder(inner).summary.is_file()]
+    for inner in begun:
+        if inner not in ended:
+            note(f"left out: the run in {inner} has not ended")
     if not ended:
         raise CrcdError(f"{path}: there is no ended run here; name the folder of a crcd distill or crcd compare")
     yield from ended

@@ -40,6 +40,12 @@ class Subject:
         return [name for name, own in self.runs.items() if self.shown in own]
 
     @property
+    def absent(self) -> str:
+        """Which learners the page has nothing of, in words; empty if there are none."""
+        names = [name for name in self.runs if name not in self.learners]
+        return f"Left out, for want of a run of seed {self.shown[0]}: {', '.join(names)}." if names else ""
+
+    @property
     def distilled(self) -> list[str]:
         """The learners but for the baseline."""
         return [name for name in self.learners if name != self.baseline]
@@ -124,7 +130,7 @@ def _subject(runs: Sequence[Run], differing: Sequence[str], baseline: str | None
     if not places:
         raise CrcdError(f"{runs[0].folder.path}: the run has no learner that reached its end")
     if baseline is not None and baseline not in places:
-        raise CrcdError(f"--baseline {baseline} is none of the learners: {' '.join(places)}")
+        raise CrcdError(f"--baseline {baseline} is none of the learners of {label}: {' '.join(places)}")
     chosen = baseline or (PLAIN if PLAIN in places else next(iter(places)))
     pairs = dict.fromkeys(pair for own in places.values() for pair in own)
     shown = max(pairs, key=lambda pair: (pair in places[chosen], sum(pair in own for own in places.values())))

@@ -2,8 +2,9 @@
 
 import math
 import re
+from collections.abc import Sequence
 
-ARROW = "\N{RIGHTWARDS ARROW}"
+ARROW, DOTS = "\N{RIGHTWARDS ARROW}", "\N{HORIZONTAL ELLIPSIS}"
 MINUS, TIMES, SPACE = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}", "\N{NO-BREAK SPACE}"
 UNITS = (("", 1.0), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12))
 
@@ -43,6 +44,10 @@ def times(ratio: float) -> str:
     return f"{ratio:.1f}{TIMES}" if ratio < 10 else f"{ratio:.0f}{TIMES}"
 
 
-def brief(name: str, most: int = 18) -> str:
-    """A name of at most so many characters."""
-    return name if len(name) <= most else f"{name[: most - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
+def brief(names: Sequence[str], most: int = 18) -> list[str]:
+    """The names, each of at most so many characters; long ones that begin alike end with their numbers."""
+    first = [name if len(name) <= most else f"{name[: most - 1].rstrip()}{DOTS}" for name in names]
+    return [
+        short if first.count(short) == 1 else f"{names[i][: most - 1 - len(str(i))].rstrip()}{DOTS}{i}"
+        for i, short in enumerate(first)
+    ]

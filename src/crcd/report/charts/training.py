@@ -22,6 +22,7 @@ def curve(points: Sequence[Point], cast: Cast, title: str, *, teacher: float | N
         height: pixels.
     """
     several = any(point.low < point.high for point in points)
+    alone = len({point.epoch for point in points}) == 1
     fields = ("learner", "epoch", "mean", *(("low", "high") if several else ()))
     data: Columns = {name: [getattr(point, name) for point in points] for name in fields}
     base = named().transform_filter(IS_SHOWN).encode(x=EPOCHS, color=cast.colour)
@@ -33,7 +34,7 @@ def curve(points: Sequence[Point], cast: Cast, title: str, *, teacher: float | N
     ]
     layers = [base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=None), y2="high:Q")] if several else []
     layers.append(base.mark_line().encode(y=y, strokeWidth=emphasis(2.6, 1.3)))
-    layers.append(base.mark_point(opacity=0, size=120).encode(y=y, tooltip=tooltip))
+    layers.append(base.mark_point(opacity=float(alone), filled=alone, size=120).encode(y=y, tooltip=tooltip))
     if teacher is None:
         return finished(alt.layer(*layers), cast, data, title, height=height)
     rule = named("teacher").mark_rule(strokeDash=[5, 4], strokeWidth=1.3, color="var(--learner-0)")

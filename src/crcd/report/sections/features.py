@@ -121,7 +121,7 @@ def maps_figure(source: Source) -> Figure:
     """t-SNE maps of the features."""
     readings = source.readings
     index = evenly(len(readings.labels), MAPPED)
-    labels, classes = readings.labels[index], readings.material.data.class_names
+    labels, classes = readings.labels[index], brief(readings.material.data.class_names)
     charts = []
     for title, networks in _panels(source, readings):
         data: Columns = {name: [] for name in ("learner", "x", "y", "class", "name", "answer", "right")}
@@ -132,8 +132,8 @@ def maps_figure(source: Source) -> Figure:
             data["x"] += [round(x, 3) for x in place[:, 0].tolist()]
             data["y"] += [round(y, 3) for y in place[:, 1].tolist()]
             data["class"] += labels.tolist()
-            data["name"] += [brief(classes[c]) for c in labels.tolist()]
-            data["answer"] += [brief(classes[c]) for c in answers.tolist()]
+            data["name"] += [classes[c] for c in labels.tolist()]
+            data["answer"] += [classes[c] for c in answers.tolist()]
             data["right"] += (answers == labels).tolist()
         chart = embedding(data, len(classes), source.cast, title, of_focus=title == AFTER)
         charts.append(chart)

@@ -53,7 +53,7 @@ def classes_figure(source: Source) -> Figure:
 def confusions_figure(source: Source) -> Figure:
     """Confusions that went and that came."""
     readings, subject = source.readings, source.subject
-    names = readings.material.data.class_names
+    names = brief(readings.material.data.class_names, 14)
     mended: Columns = {name: [] for name in ("learner", "pair", "before", "after", "rank")}
     new: Columns = {name: [] for name in mended}
     most = [0, 0]
@@ -66,7 +66,7 @@ def confusions_figure(source: Source) -> Figure:
         for place, (data, pairs) in enumerate(((mended, fewer), (new, more))):
             most[place] = max(most[place], len(pairs))
             for rank, (c, wrong) in enumerate(pairs):
-                row = (learner, f"{brief(names[c])} {ARROW} {brief(names[wrong])}", *changes[c, wrong], rank)
+                row = (learner, f"{names[c]} {ARROW} {names[wrong]}", *changes[c, wrong], rank)
                 for name, value in zip(data, row, strict=True):
                     data[name].append(value)
     charts: list[Chart] = [

@@ -18,7 +18,7 @@ def repeat_figure(source: Source) -> Figure:
     summaries = [run.summary for run in runs]
     versions = [", ".join(f"{name} {version}" for name, version in s.get("versions", {}).items()) for s in summaries]
     facts = {
-        "data": _each(f"{s['data']}, {s['train_images']} training images" for s in summaries),
+        "data": _each(f"{_data(run)}, {run.summary['train_images']} training images" for run in runs),
         "scored on": _each(f"{s['scored_images']} {s['scored_on']} images" for s in summaries),
         "labelled images the students saw": _each(f"{s['student_images']}" for s in summaries),
         "seeds": _each(str(run.config.seed) for run in runs),
@@ -29,7 +29,9 @@ def repeat_figure(source: Source) -> Figure:
         "seconds": [f"{_sum(summaries, 'seconds')} (training steps {_sum(summaries, 'step_seconds')})"],
         "teacher": _each(_teacher(run) for run in runs),
         "folders": _each(str(run.folder.path) for run in runs),
-        "left out": _each(f"{name}: {why}" for s in summaries for name, why in s.get("failed", {}).items()),
+        "left out": _each(
+            f"seed {s['seed']}, {name}: {why}" for s in summaries for name, why in s.get("failed", {}).items()
+        ),
     }
     settings = [(str(run.folder.path), run.folder.config.read_text(encoding="utf-8")) for run in runs[:1]]
     content = {"commands": _commands(runs), "facts": {k: v for k, v in facts.items() if v}, "settings": settings}
@@ -57,9 +59,14 @@ def _teacher(run: Run) -> str:
     how = (
         f"weights of {run.config.teacher_weights}"
         if entry["epochs"] is None
-        else f"{entry['epochs']} epochs, {entry['seconds']:,.0f} s"
+        else f"{entry['epochs']} epoch{'s' if entry['epochs'] > 1 else ''}, {entry['seconds']:,.0f} s"
     )
     return f"{entry['model']}, {how}; SHA-256 of its weights begins with {entry['weights'][:16]}"
+
+
+def _data(run: Run) -> str:
+    place = run.config.data_dir
+    return run.config.data if place is None else f"{run.config.data} in {place.absolute()}"
 
 
 def _sum(summaries: Iterable[dict[str, Any]], name: str) -> str:

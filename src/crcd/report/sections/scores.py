@@ -43,19 +43,29 @@ def scores_figure(source: Source) -> Figure:
     subject = source.subject
     ece = subject.first.teacher.get("ece")
     shown = ["" if name != "ece" or ece is None else f"{ece:.{digits}f}" for name, (_, digits) in SCORES.items()]
-    rows = [{"name": TEACHER, "cells": [str(subject.column.teachers()), "", "", *shown]}]
+    several = subject.of_one_run != ""
+    rows = [{"name": TEACHER, "cells": [*([""] if several else []), str(subject.column.teachers()), "", "", *shown]}]
     for learner in subject.learners:
         gain = source.gain(learner)
+        top1 = subject.column.scores(learner)
         cells = [
-            str(spread(list(subject.column.scores(learner).values()))),
+            str(spread(list(top1.values()))),
             "" if gain is None else points(gain.points),
             "" if gain is None or gain.over is None else f"{points(gain.low)} to {points(gain.high)}",
         ]
         for name, (_, digits) in SCORES.items():
             found = list(subject.column.scores(learner, name).values())
             cells.append(f"{spread(found).mean:.{digits}f}" if found else "")
+        if several:
+            cells.insert(0, str(len(top1)))
         rows.append({"name": learner, "cells": cells})
-    header = ["top-1 %", f"less {subject.baseline}", "95 % interval", *(heading for heading, _ in SCORES.values())]
+    header = [
+        *(["seeds"] if several else []),
+        "top-1 %",
+        f"less {subject.baseline}",
+        "95 % interval",
+        *(heading for heading, _ in SCORES.values()),
+    ]
     reading = (
         "Agreement and CKA with the teacher are better high; KL divergence from it, the calibration error ECE and the "
         "difference of class correlations are better low."
@@ -79,7 +89,10 @@ def _how_sure(source: Source) -> str:
     kinds = {gain.over for name in source.subject.distilled if (gain := source.gain(name)) is not None}
     texts = []
     if "seeds" in kinds:
-        texts.append("± is the standard deviation over seeds; intervals are t intervals of differences paired by seed.")
+        texts.append(
+            "± is the standard deviation over seeds; differences are means over the seeds that both have, with t "
+            "intervals."
+        )
     if "images" in kinds:
         texts.append(
             "There is one seed. Intervals over test images are Wald's for matched pairs with half an image added to "

@@ -50,7 +50,10 @@ def bounds_figure(source: Source) -> Figure:
     if not names:
         raise CrcdError("no learner contrasts relations: the bound is one of crcd and crd")
     charts = [curve(_of(points, name), source.cast, NAMES.get(name, name)) for name in names]
-    reading = "Lower bounds of what both share: the higher, the more the student's relations tell of the teacher's."
+    reading = (
+        "Lower bounds of what both share: the higher, the more the student's relations tell of the teacher's; one "
+        "below zero says nothing."
+    )
     return Figure(reading + _band([point for point in points if point.name in names]), charts, columns=3)
 
 
