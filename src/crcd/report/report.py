@@ -39,8 +39,8 @@ def write_report(
         note: is told what comes next, in words.
 
     Raises:
-        CrcdError: there is no such run, the baseline is none of the learners, no images are where the place says, or the
-            page can't be written.
+        CrcdError: there is no such run, the baseline is none of the learners, no images are where the place says, or
+            the page can't be written.
     """
     setups = subjects(find_runs(paths, note), baseline)
     source = Source(setups[0], setups, place or Place(), progress)
