@@ -12,6 +12,7 @@ from crcd.cli.arguments import Runs, require_runs
 from crcd.cli.progress import make_console
 from crcd.export.export import Export, ExportOptions, export
 from crcd.export.hub import check_hub, push
+from crcd.train.options import require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class ExportConfig(ExportOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_runs(self.runs, "crcd export")
+        require(self.push_to_hub is not None or not self.public, "public", True, "name the repository by --push-to-hub")
         if self.push_to_hub is not None:
             check_hub(self.push_to_hub)
 

@@ -93,7 +93,9 @@ def _accuracy(source: Source) -> str:
     where = (
         f"{summary['scored_images']} {summary['scored_on']} images of {_data(source.description)}, after the last epoch"
     )
-    if source.top1.n > 1:
+    if source.learner == TEACHER:
+        over = "it was trained once"
+    elif source.top1.n > 1:
         seeds = f"{source.top1.n} seeds; these files are of seed {summary['seed']}"
         over = f"top-1 {source.top1} %, mean ± standard deviation over {seeds}"
     else:
@@ -106,7 +108,8 @@ def _images(description: Description) -> str:
     kind = "grey" if images.channels == 1 else "RGB"
     return (
         f"Programs and weights take float32 images, [batch, {images.channels}, {images.size}, {images.size}], and give "
-        f"logits, [batch, {len(description.class_names)}]. What makes an image of a picture is not in them: it is made "
+        f"logits, [batch, {len(description.class_names)}]. What makes an image of a picture is "
+        "not in them (the lines below take pictures of 8 bits a channel): it is made "
         f"{kind}, its shorter side is resized to {images.size} pixels ({images.interpolation}, antialiased), the "
         f"centre is cropped to {images.size}x{images.size}, pixels are scaled to [0, 1], and of each channel the mean "
         f"is subtracted, then it is divided by the deviation: mean {list(images.mean)}, std {list(images.std)}. "
@@ -155,14 +158,16 @@ def _use(description: Description, files: Sequence[Exported], repo: str | None) 
 
 
 def _origin(source: Source) -> str:
-    summary = source.summary
+    summary, settings = source.summary, source.settings
+    of_teacher = source.learner == TEACHER
+    own_seed = settings.get("teacher_seed") if of_teacher else None
     lines = [
         f"- data: {_data(source.description)}, {summary['train_images']} labelled training images",
-        f"- epochs: {source.scores['epochs']}",
-        f"- seed: {summary['seed']}",
+        f"- epochs: {source.scores['epochs'] or 'not known, its weights were given'}",
+        f"- seed: {summary['seed'] if own_seed is None else own_seed}",
         f"- crcd: {summary['commit']}",
         f"- device: {summary['device']}",
     ]
-    if "student_images" in summary and summary["student_images"] != summary["train_images"]:
+    if not of_teacher and "student_images" in summary and summary["student_images"] != summary["train_images"]:
         lines.insert(1, f"- the student saw {summary['student_images']} of them")
     return "\n".join(lines)

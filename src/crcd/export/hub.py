@@ -44,7 +44,10 @@ def push(folder: Path, repo: str, *, private: bool) -> str:
         api.upload_folder(repo_id=repo, folder_path=folder, commit_message=f"Export of {folder.name} by crcd")
     except Exception as error:  # the service and its client fail in many ways
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise CrcdError(f"--push-to-hub {repo} failed ({reason}): the export is in {folder}") from error
+        raise CrcdError(
+            f"--push-to-hub {repo} failed ({reason}): the export is in {folder}; if it was refused, `hf auth login` "
+            f"again; then `hf upload {repo} {folder}`"
+        ) from error
     return str(address)
 
 

@@ -27,15 +27,24 @@ class RunImages:
         data_dir: where it lies, if a data set was named or lies elsewhere now.
 
     Raises:
-        CrcdError: the images can't be had, or are of other classes than the network's.
+        CrcdError: the images can't be had, are of other classes than the network's, or not as many.
     """
 
     def __init__(self, source: Source, data: str | None, data_dir: Path | None) -> None:
         options = _options(source, data, data_dir)
-        self._material = Material.load(options, 0, torch.device("cpu"))
+        try:
+            self._material = Material.load(options, 0, torch.device("cpu"))
+        except CrcdError as error:
+            raise CrcdError(f"{error}; if the images were moved, name their place by --data") from error
         if self._material.data.class_names != source.description.class_names:
             raise CrcdError(
                 f"data set {options.data} has other classes than {source.run} was trained on: name its data with --data"
+            )
+        count, own = len(self._material.scored), source.summary["scored_images"]
+        if count != own:
+            raise CrcdError(
+                f"data set {options.data} has {count} images to score on, and {source.run} was scored on {own}: name "
+                "its data with --data"
             )
         self._adapt = adapt_between(self._material.format, source.description.images) or nn.Identity()
         self.scored = self._material.scored

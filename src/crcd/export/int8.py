@@ -39,8 +39,9 @@ class Int8:
 def quantise(source: Path, target: Path, batches: Iterable[Tensor]) -> None:
     """Convolutions and products of matrices of a float32 program in 8 bits, by ONNX Runtime's static quantisation.
 
-    Weights are int8, symmetric, with a scale for each output channel; activations are uint8 over the range that they
-    have on the given images. The scales stand in the program as pairs of QuantizeLinear and DequantizeLinear.
+    Weights are int8 within 7 bits, symmetric, with a scale for each output channel: with all 8 bits, sums of two
+    products saturate on processors without VNNI. Activations are uint8 over the range that they have on the given
+    images. The scales stand in the program as pairs of QuantizeLinear and DequantizeLinear.
 
     Args:
         source: the float32 program.
@@ -63,6 +64,7 @@ def quantise(source: Path, target: Path, batches: Iterable[Tensor]) -> None:
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=list(OPERATIONS),
             per_channel=True,
+            reduce_range=True,
             activation_type=quantization.QuantType.QUInt8,
         )
 

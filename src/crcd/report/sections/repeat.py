@@ -35,7 +35,7 @@ def repeat_figure(source: Source) -> Figure:
     }
     settings = [(str(run.folder.path), run.folder.config.read_text(encoding="utf-8")) for run in runs[:1]]
     content = {"commands": _commands(runs), "facts": {k: v for k, v in facts.items() if v}, "settings": settings}
-    text = "On the CPU the same command gives the same numbers to the bit; on a GPU nearly so."
+    text = "On CPUs of one kind the same command gives the same numbers to the bit; on a GPU nearly so."
     return Figure(text, template="repeat.html", content=content)
 
 
