@@ -14,6 +14,7 @@ from typing import Any
 from crcd.cli.compare import baseline_of, plan
 from crcd.compare.formats import markdown_table
 from crcd.compare.ledger import Ledger
+from crcd.compare.statistics import paired, signed, spread
 from crcd.compare.table import tables
 
 RESULTS = Path(__file__).parent
@@ -116,6 +117,22 @@ def processes(result: Result) -> str:
     return f"Processes: {result['processes']}\n\n" + rows("| step | ms | images/s |", steps)
 
 
+def beside(setup: str) -> str:
+    """What CRCD adds to each method that a setup has alone and with it, paired by seed and teacher."""
+    scores: dict[str, dict[tuple[int, str], float]] = {}
+    for entry in Ledger(LEDGER).entries:
+        if entry.setup == setup:
+            scores.setdefault(entry.method, {})[entry.pair] = entry.result["top1"]
+    lines = []
+    for method, alone in scores.items():
+        both = scores.get(f"crcd+{method}", {})
+        if (difference := paired(both, alone)) is not None:
+            interval = f"{signed(difference.low)} to {signed(difference.high)}"
+            own, joined = (spread([of[pair] for pair in both if pair in alone]) for of in (alone, both))
+            lines.append((method, difference.n, own, joined, difference, interval))
+    return rows("| method | seeds | alone, top-1 % | with crcd | difference | 95 % interval |", lines)
+
+
 TABLES: dict[str, Callable[[Result], str]] = {f.__name__: f for f in (loss, step, peers, scale, epoch, processes)}
 
 
@@ -124,7 +141,8 @@ def filled(text: str) -> str:
 
     What stands between ``<!-- FILE: begin -->`` and ``<!-- FILE: end -->`` is made of results/FILE.json, and what
     stands between ``<!-- crcd compare WORDS: begin -->`` and ``<!-- end -->`` is what that command draws of the ledger;
-    between ``<!-- ledger SETUP: begin -->`` and ``<!-- end -->`` are all lines of a setup.
+    between ``<!-- ledger SETUP: begin -->`` and ``<!-- end -->`` are all lines of a setup, and with ``beside`` in place
+    of ``ledger`` what CRCD adds to its other methods.
     """
 
     def compared(match: re.Match[str]) -> str:
@@ -143,6 +161,10 @@ def filled(text: str) -> str:
         table = TABLES[result["benchmark"]](result)
         return f"<!-- {match[1]}: begin -->\n{table}\n\n{machine(result)}\n<!-- {match[1]}: end -->"
 
+    def partners(match: re.Match[str]) -> str:
+        return f"<!-- beside {match[1]}: begin -->\n{beside(match[1])}\n<!-- end -->"
+
+    text = re.sub(r"<!-- beside ([^>]*): begin -->\n.*?<!-- end -->", partners, text, flags=re.DOTALL)
     text = re.sub(r"<!-- ledger ([^>]*): begin -->\n.*?<!-- end -->", kept, text, flags=re.DOTALL)
     text = re.sub(r"<!-- crcd compare ([^>]*): begin -->\n.*?<!-- end -->", compared, text, flags=re.DOTALL)
     return re.sub(r"<!-- ([\w-]+): begin -->\n.*?<!-- \1: end -->", block, text, flags=re.DOTALL)
