@@ -2,7 +2,7 @@
 
     python benchmarks/step.py --out results/step-cpu.json
 
-100 classes, images of 32x32, a bank of 50,000 rows. Weights and images are random and cost what real ones cost.
+100 classes, images of 32x32. Weights and images are random and cost what real ones cost.
 """
 
 import itertools
