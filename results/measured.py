@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -152,7 +153,10 @@ def filled(text: str) -> str:
         return f"<!-- crcd compare {match[1]}: begin -->\n{drawn}\n<!-- end -->"
 
     def kept(match: re.Match[str]) -> str:
-        entries = [entry for entry in Ledger(LEDGER).entries if entry.setup == match[1]]
+        own = (entry for entry in Ledger(LEDGER).entries if entry.setup == match[1])
+        entries = [
+            replace(entry, teacher={**entry.teacher, "given": False}) for entry in own
+        ]  # pairs, whichever teacher
         drawn = "\n\n".join(map(markdown_table, tables(entries, "kd")))
         return f"<!-- ledger {match[1]}: begin -->\n{drawn}\n<!-- end -->"
 
