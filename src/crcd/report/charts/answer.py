@@ -23,7 +23,7 @@ def trade_off(data: Columns, cast: Cast, first_cost: str) -> Chart:
         "cost:Q",
         title=None,
         scale=alt.Scale(type="log", nice=False, padding=70),
-        axis=alt.Axis(format="~s", grid=False, tickCount=4, labelOverlap="greedy", labelSeparation=10),
+        axis=alt.Axis(format="~s", grid=False, tickCount=4, labelBound=True, labelOverlap="greedy", labelSeparation=10),
     )
     base = (
         named()
