@@ -33,6 +33,10 @@ Progress = Callable[[Loader, str], Iterable[Batch]]
 """Gives the batches of a loader, and shows under a title how far they are."""
 
 
+class ImagesError(CrcdError):
+    """The images of a run are not where they are looked for."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where networks and images are found.
@@ -110,7 +114,7 @@ def read_networks(subject: Subject, place: Place, progress: Progress) -> Reading
         material = Material.load(config, config.seed, device)
     except CrcdError as error:
         moved = "; if the images were moved, name their place by --data-dir" if place.data_dir is None else ""
-        raise CrcdError(f"{error}{moved}") from error
+        raise ImagesError(f"{error}{moved}") from error
     images = material.scored
     if len(images) > MOST_IMAGES:
         images = images.take(torch.linspace(0, len(images) - 1, MOST_IMAGES).long())

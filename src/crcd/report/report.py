@@ -44,8 +44,8 @@ def write_report(
     """
     setups = subjects(find_runs(paths, note), baseline)
     source = Source(setups[0], setups, place or Place(), progress)
-    if source.place.data_dir is not None:
-        _ = source.readings  # images that were named are there, or no page is written
+    if source.place.data_dir is not None and not source.has_images:
+        raise CrcdError(f"no report was written, --data-dir is {source.place.data_dir}: {source.trouble}")
     write_text(out, make_report(source, note))
 
 

@@ -8,7 +8,7 @@ from crcd.errors import CrcdError
 from crcd.report.charts.parts import Cast
 from crcd.report.cost import Cost, cost, measure_latency
 from crcd.report.gain import Gain, gain_over_images, gain_over_seeds
-from crcd.report.networks import TEACHER, Place, Progress, Readings, read_networks
+from crcd.report.networks import TEACHER, ImagesError, Place, Progress, Readings, read_networks
 from crcd.report.subject import Subject
 
 
@@ -36,6 +36,16 @@ class Source:
             return error
         except Exception as error:  # a network of a library or of one's own code may fail in any way
             return CrcdError(f"networks and images can't be read ({type(error).__name__}: {error})")
+
+    @property
+    def has_images(self) -> bool:
+        """Whether the images are where they are looked for."""
+        return not isinstance(self._readings, ImagesError)
+
+    @property
+    def trouble(self) -> str:
+        """Why networks and images can't be had; empty where they can."""
+        return str(self._readings) if isinstance(self._readings, CrcdError) else ""
 
     @property
     def readings(self) -> Readings:
