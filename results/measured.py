@@ -119,19 +119,43 @@ def processes(result: Result) -> str:
 
 
 def beside(setup: str) -> str:
-    """What CRCD adds to each method that a setup has alone and with it, paired by seed and teacher."""
-    scores: dict[str, dict[tuple[int, str], float]] = {}
+    """What CRCD adds to each method that a setup has alone and with it."""
+    scores = scores_of(setup)
+    pairs = {method: (f"crcd+{method}", method) for method in scores if f"crcd+{method}" in scores}
+    return rows(
+        "| method | seeds | with crcd, top-1 % | alone | difference | 95 % interval |", differences(scores, pairs)
+    )
+
+
+def less(baseline: str, setup: str) -> str:
+    """Every method of a setup beside one of them."""
+    scores = scores_of(setup)
+    pairs = {method: (method, baseline) for method in scores if method != baseline}
+    return rows(f"| method | seeds | top-1 % | {baseline} | difference | 95 % interval |", differences(scores, pairs))
+
+
+Scores = dict[str, dict[tuple[int, str], float]]
+
+
+def scores_of(setup: str) -> Scores:
+    """Accuracy of a setup's methods by seed and teacher."""
+    scores: Scores = {}
     for entry in Ledger(LEDGER).entries:
         if entry.setup == setup:
             scores.setdefault(entry.method, {})[entry.pair] = entry.result["top1"]
+    return scores
+
+
+def differences(scores: Scores, pairs: dict[str, tuple[str, str]]) -> list[tuple[object, ...]]:
+    """A line for each two methods, paired by seed and teacher, with the scores of these alone."""
     lines = []
-    for method, alone in scores.items():
-        both = scores.get(f"crcd+{method}", {})
-        if (difference := paired(both, alone)) is not None:
-            interval = f"{signed(difference.low)} to {signed(difference.high)}"
-            own, joined = (spread([of[pair] for pair in both if pair in alone]) for of in (alone, both))
-            lines.append((method, difference.n, own, joined, difference, interval))
-    return rows("| method | seeds | alone, top-1 % | with crcd | difference | 95 % interval |", lines)
+    for name, methods in pairs.items():
+        one, other = (scores[method] for method in methods)
+        if (difference := paired(one, other)) is not None:
+            shared = [spread([of[pair] for pair in one if pair in other]) for of in (one, other)]
+            interval = "" if difference.n == 1 else f"{signed(difference.low)} to {signed(difference.high)}"
+            lines.append((name, difference.n, *shared, difference, interval))
+    return lines
 
 
 TABLES: dict[str, Callable[[Result], str]] = {f.__name__: f for f in (loss, step, peers, scale, epoch, processes)}
@@ -142,8 +166,8 @@ def filled(text: str) -> str:
 
     What stands between ``<!-- FILE: begin -->`` and ``<!-- FILE: end -->`` is made of results/FILE.json, and what
     stands between ``<!-- crcd compare WORDS: begin -->`` and ``<!-- end -->`` is what that command draws of the ledger;
-    between ``<!-- ledger SETUP: begin -->`` and ``<!-- end -->`` are all lines of a setup, and with ``beside`` in place
-    of ``ledger`` what CRCD adds to its other methods.
+    between ``<!-- ledger SETUP: begin -->`` and ``<!-- end -->`` are all lines of a setup, with ``beside`` in place of
+    ``ledger`` what CRCD adds to its other methods, with ``less BASELINE of`` its methods less that one.
     """
 
     def compared(match: re.Match[str]) -> str:
@@ -168,6 +192,10 @@ def filled(text: str) -> str:
     def partners(match: re.Match[str]) -> str:
         return f"<!-- beside {match[1]}: begin -->\n{beside(match[1])}\n<!-- end -->"
 
+    def lessened(match: re.Match[str]) -> str:
+        return f"<!-- less {match[1]} of {match[2]}: begin -->\n{less(match[1], match[2])}\n<!-- end -->"
+
+    text = re.sub(r"<!-- less (\S+) of ([^>]*): begin -->\n.*?<!-- end -->", lessened, text, flags=re.DOTALL)
     text = re.sub(r"<!-- beside ([^>]*): begin -->\n.*?<!-- end -->", partners, text, flags=re.DOTALL)
     text = re.sub(r"<!-- ledger ([^>]*): begin -->\n.*?<!-- end -->", kept, text, flags=re.DOTALL)
     text = re.sub(r"<!-- crcd compare ([^>]*): begin -->\n.*?<!-- end -->", compared, text, flags=re.DOTALL)

@@ -54,7 +54,8 @@ def marks(shown):
     return shown.evaluate(
         """() => Object.fromEntries([...document.querySelectorAll("figure")].map((figure) => [
             figure.querySelector("h3").textContent,
-            [...figure.querySelectorAll(".chart")].map((chart) => chart.querySelectorAll(".role-mark path").length),
+            [...figure.querySelectorAll(".chart")].map((chart) => chart.querySelectorAll(
+                ".role-mark path:not([opacity='0'])").length),
         ]))"""
     )
 

@@ -34,7 +34,7 @@ Progress = Callable[[Loader, str], Iterable[Batch]]
 
 
 class ImagesError(CrcdError):
-    """The images of a run are not where they are looked for."""
+    """There are no images of the run where the user says that they are."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ def read_networks(subject: Subject, place: Place, progress: Progress) -> Reading
     """Load data and networks of the subject and read the test images.
 
     Raises:
-        CrcdError: the data are not where they were, weights are missing, or code would be run.
+        ImagesError: the data are not where the user says.
+        CrcdError: the data are not where they were, weights are missing or others, or code would be run.
     """
     config = _here(subject.first.config, place)
     for name in () if place.run_code else (config.teacher, config.student):
@@ -113,8 +114,9 @@ def read_networks(subject: Subject, place: Place, progress: Progress) -> Reading
     try:
         material = Material.load(config, config.seed, device)
     except CrcdError as error:
-        moved = "; if the images were moved, name their place by --data-dir" if place.data_dir is None else ""
-        raise ImagesError(f"{error}{moved}") from error
+        if place.data_dir is not None:
+            raise ImagesError(f"--data-dir is {place.data_dir}: {error}") from error
+        raise CrcdError(f"{error}; if the images were moved, name their place by --data-dir") from error
     images = material.scored
     if len(images) > MOST_IMAGES:
         images = images.take(torch.linspace(0, len(images) - 1, MOST_IMAGES).long())

@@ -38,11 +38,11 @@ CONFIG: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page under one heading."""
+    """A part of the page under one heading, with what holds of all its figures."""
 
     title: str
+    note: str
     figures: dict[str, Figure]
-    note: str = ""
 
 
 def render(source: Source, answers: list[Answer], note: str, sections: list[Section], pictures: Pictures | None) -> str:

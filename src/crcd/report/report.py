@@ -6,7 +6,7 @@ from pathlib import Path
 
 from crcd.errors import CrcdError
 from crcd.report.figure import Figure, attempt
-from crcd.report.networks import Place, Progress
+from crcd.report.networks import ImagesError, Place, Progress
 from crcd.report.page import Section, render
 from crcd.report.pictures import Pictures
 from crcd.report.runs import find_runs
@@ -14,10 +14,6 @@ from crcd.report.sections import answer, features, outcomes, repeat, scores, tra
 from crcd.report.source import Source
 from crcd.report.subject import subjects
 from crcd.train.files import write_text
-
-DID, WHERE = "What distillation did", "Where it helped and where it hurt"
-OF_NETWORKS = (DID, WHERE)
-"""Sections whose figures look into the networks of one seed and teacher."""
 
 
 def write_report(
@@ -43,16 +39,19 @@ def write_report(
             the page can't be written.
     """
     setups = subjects(find_runs(paths, note), baseline)
-    source = Source(setups[0], setups, place or Place(), progress)
-    if source.place.data_dir is not None and not source.has_images:
-        raise CrcdError(f"no report was written, --data-dir is {source.place.data_dir}: {source.trouble}")
-    write_text(out, make_report(source, note))
+    write_text(out, make_report(Source(setups[0], setups, place or Place(), progress), note))
 
 
 def make_report(source: Source, note: Callable[[str], None]) -> str:
-    """The page's HTML. A figure that can't be made says so in its place."""
+    """The page's HTML. A figure that can't be made says so in its place.
+
+    Raises:
+        ImagesError: the images are not where the user says.
+    """
     try:
         pictures = Pictures(source.readings.images)
+    except ImagesError:
+        raise
     except CrcdError as error:
         pictures = None
         note(f"without the figures that need networks and images: {error}")
@@ -64,42 +63,54 @@ def make_report(source: Source, note: Callable[[str], None]) -> str:
     def with_pictures(make: Callable[[Source, Pictures], Figure]) -> Figure:
         return make(source, Pictures(source.readings.images) if pictures is None else pictures)
 
-    plan: dict[str, dict[str, Callable[[], Figure]]] = {
-        "The answer": {
-            "Accuracy against cost": partial(scores.trade_off_figure, source),
-            "All learners": partial(scores.scores_figure, source),
-            **({"All setups": partial(scores.setups_figure, source)} if len(source.setups) > 1 else {}),
-        },
-        "How training went": {
-            "Accuracy while learning": partial(training.accuracy_figure, source),
-            "Loss and its parts": partial(training.loss_figure, source),
-            "Mutual information": partial(training.bounds_figure, source),
-            "Schedule": partial(training.schedule_figure, source),
-        },
-        DID: {
-            "Relations between images": partial(features.matrices_figure, source),
-            "Relation cosines of CRCD": partial(features.critic_figure, source),
-            "Likeness within and between classes": partial(features.cosines_figure, source),
-            "Correlation of classes, less the teacher's": partial(features.correlation_figure, source),
-            "Maps of the features": partial(features.maps_figure, source),
-            "Nearest neighbours": partial(with_pictures, features.neighbours_figure),
-        },
-        WHERE: {
-            "Gain of each class": partial(outcomes.classes_figure, source),
-            "Confusions mended and new": partial(outcomes.confusions_figure, source),
-            "Examples": partial(with_pictures, outcomes.examples_figure),
-            "Calibration": partial(outcomes.calibration_figure, source),
-            "Agreement with the teacher": partial(outcomes.agreement_figure, source),
-        },
-        "How to repeat it": {"Command and circumstances": partial(repeat.repeat_figure, source)},
-    }
     of_one_run = source.subject.of_one_run
+    plan: list[tuple[str, str, dict[str, Callable[[], Figure]]]] = [
+        (
+            "The answer",
+            "",
+            {
+                "Accuracy against cost": partial(scores.trade_off_figure, source),
+                "All learners": partial(scores.scores_figure, source),
+                **({"All setups": partial(scores.setups_figure, source)} if len(source.setups) > 1 else {}),
+            },
+        ),
+        (
+            "How training went",
+            "",
+            {
+                "Accuracy while learning": partial(training.accuracy_figure, source),
+                "Loss and its parts": partial(training.loss_figure, source),
+                "Mutual information": partial(training.bounds_figure, source),
+                "Schedule": partial(training.schedule_figure, source),
+            },
+        ),
+        (
+            "What distillation did",
+            of_one_run,
+            {
+                "Relations between images": partial(features.matrices_figure, source),
+                "Relation cosines of CRCD": partial(features.critic_figure, source),
+                "Likeness within and between classes": partial(features.cosines_figure, source),
+                "Correlation of classes, less the teacher's": partial(features.correlation_figure, source),
+                "Maps of the features": partial(features.maps_figure, source),
+                "Nearest neighbours": partial(with_pictures, features.neighbours_figure),
+            },
+        ),
+        (
+            "Where it helped and where it hurt",
+            of_one_run,
+            {
+                "Gain of each class": partial(outcomes.classes_figure, source),
+                "Confusions mended and new": partial(outcomes.confusions_figure, source),
+                "Examples": partial(with_pictures, outcomes.examples_figure),
+                "Calibration": partial(outcomes.calibration_figure, source),
+                "Agreement with the teacher": partial(outcomes.agreement_figure, source),
+            },
+        ),
+        ("How to repeat it", "", {"Command and circumstances": partial(repeat.repeat_figure, source)}),
+    ]
     sections = [
-        Section(
-            heading,
-            {title: attempt(title, make) for title, make in own.items()},
-            of_one_run if heading in OF_NETWORKS else "",
-        )
-        for heading, own in plan.items()
+        Section(heading, text, {title: attempt(title, make) for title, make in own.items()})
+        for heading, text, own in plan
     ]
     return render(source, answers, where, sections, pictures)

@@ -8,7 +8,7 @@ from crcd.errors import CrcdError
 from crcd.report.charts.parts import Cast
 from crcd.report.cost import Cost, cost, measure_latency
 from crcd.report.gain import Gain, gain_over_images, gain_over_seeds
-from crcd.report.networks import TEACHER, ImagesError, Place, Progress, Readings, read_networks
+from crcd.report.networks import TEACHER, Place, Progress, Readings, read_networks
 from crcd.report.subject import Subject
 
 
@@ -38,24 +38,14 @@ class Source:
             return CrcdError(f"networks and images can't be read ({type(error).__name__}: {error})")
 
     @property
-    def has_images(self) -> bool:
-        """Whether the images are where they are looked for."""
-        return not isinstance(self._readings, ImagesError)
-
-    @property
-    def trouble(self) -> str:
-        """Why networks and images can't be had; empty where they can."""
-        return str(self._readings) if isinstance(self._readings, CrcdError) else ""
-
-    @property
     def readings(self) -> Readings:
         """What the networks make of the test images.
 
         Raises:
-            CrcdError: networks or images can't be had.
+            CrcdError: networks or images can't be had; as ``read_networks`` says why.
         """
         if isinstance(self._readings, CrcdError):
-            raise CrcdError(str(self._readings))
+            raise type(self._readings)(str(self._readings))
         return self._readings
 
     @property

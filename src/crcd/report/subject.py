@@ -40,6 +40,11 @@ class Subject:
         return [name for name, own in self.runs.items() if self.shown in own]
 
     @property
+    def pairs(self) -> list[tuple[int, str]]:
+        """Seeds and teachers that any learner has."""
+        return list(dict.fromkeys(pair for own in self.runs.values() for pair in own))
+
+    @property
     def absent(self) -> str:
         """Which learners the page has nothing of, in words; empty if there are none."""
         names = [name for name in self.runs if name not in self.learners]
@@ -61,13 +66,12 @@ class Subject:
     @property
     def of_one_run(self) -> str:
         """Which networks are looked at, in words; empty if there are no others."""
-        pairs = {pair for own in self.runs.values() for pair in own}
-        if len(pairs) == 1:
+        if len(self.pairs) == 1:
             return ""
         seed, teacher = self.shown
-        several = len({weights for _, weights in pairs}) > 1
+        several = len({weights for _, weights in self.pairs}) > 1
         of = f"seed {seed}, teacher {teacher[:16]}" if several else f"seed {seed}"
-        return f"These figures are of the networks of {of} alone, one of {len(pairs)}: other seeds differ from it."
+        return f"These figures are of the networks of {of} alone, one of {len(self.pairs)}: other seeds differ from it."
 
     def run(self, learner: str) -> Run:
         """The run of a learner whose networks are looked at."""

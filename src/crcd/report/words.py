@@ -34,7 +34,7 @@ def points(value: float) -> str:
     return f"{round(value, 2) + 0.0:+.2f}".replace("-", MINUS)
 
 
-def signed(text: str) -> str:
+def with_minus(text: str) -> str:
     """A cell of a table with its minus signs as typographers write them."""
     return re.sub(r"(?<!\S)-(?=\d)", MINUS, text)
 

@@ -63,9 +63,8 @@ def _sentence(source: Source, learner: str) -> str:
     more = ""
     if gain is not None:
         than = "on its own" if subject.baseline == PLAIN else f"taught by {subject.baseline}"
-        size = f"{abs(gain.points):.2f}"
-        difference = f"{size} points {'more' if gain.points > 0 else 'fewer'} than"
-        more = f", {'as much as' if float(size) == 0 else difference} {than}"
+        size = f"{abs(gain.points):.2f} points {'more' if gain.points > 0 else 'fewer'} than"
+        more = f", {size if round(gain.points, 2) else 'as much as'} {than}"
     return (
         f"{run.config.student} {taught} gets {_percent(own)} of {images} right{seeds}{more}, "
         f"{_thrift(source.costs[learner], source.costs[TEACHER])} of its teacher, {run.config.teacher}, "

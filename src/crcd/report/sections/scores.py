@@ -9,7 +9,7 @@ from crcd.report.cost import BATCHES
 from crcd.report.figure import Choice, Columns, Figure
 from crcd.report.networks import TEACHER
 from crcd.report.source import Source
-from crcd.report.words import points, signed
+from crcd.report.words import points, with_minus
 
 
 def trade_off_figure(source: Source) -> Figure:
@@ -43,7 +43,7 @@ def scores_figure(source: Source) -> Figure:
     subject = source.subject
     ece = subject.first.teacher.get("ece")
     shown = ["" if name != "ece" or ece is None else f"{ece:.{digits}f}" for name, (_, digits) in SCORES.items()]
-    several = subject.of_one_run != ""
+    several = len(subject.pairs) > 1
     rows = [{"name": TEACHER, "cells": [*([""] if several else []), str(subject.column.teachers()), "", "", *shown]}]
     for learner in subject.learners:
         gain = source.gain(learner)
@@ -80,7 +80,7 @@ def setups_figure(source: Source) -> Figure:
     entries = [entry for setup in source.setups for own in setup.column.entries.values() for entry in own.values()]
     reading = f"All other figures are of {source.subject.label}; a report of another setup's runs alone shows that one."
     shown = [
-        replace(table, rows=[[*map(signed, row)] for row in table.rows]) for table in tables(entries, baseline)[:2]
+        replace(table, rows=[[*map(with_minus, row)] for row in table.rows]) for table in tables(entries, baseline)[:2]
     ]
     return Figure(reading, template="setups.html", content={"tables": shown})
 
