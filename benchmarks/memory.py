@@ -31,7 +31,7 @@ def peak_mib(make: Make, warm: Make, device: torch.device) -> float | None:
     if not sys.platform.startswith("linux"):
         return None
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([name for name in ("torch", "crcd", "crcd.train.step") if name in sys.modules])
+    context.set_forkserver_preload([name for name in sys.modules if name == "torch" or name.startswith("crcd")])
     with ProcessPoolExecutor(1, context) as pool:
         try:
             return pool.submit(_peak_of_process, make, warm, torch.get_num_threads()).result()

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 SETTINGS = (
     *("--device", "cpu", "--image-size", "8", "--student-images", "200", "--batch-size", "8"),
-    *("--weak-teacher", "--teacher", "resnet8", "--methods", "ce", "crcd", "--crcd.negatives", "32", "--epochs", "2"),
+    *("--weak-teacher", "--teacher", "resnet8", "--methods", "ce", "crcd", "--crcd.negatives", "32"),
 )
 
 
@@ -65,7 +65,8 @@ def test_a_killed_process_ends_the_other_with_one_error_and_the_run_goes_on_alon
     tmp_path, weights, start_together, start, finish, rank
 ):
     run = tmp_path / "run"
-    words = ("distill", *SETTINGS, "--teacher-weights", weights, "--out", run, "--checkpoint-seconds", "0.05")
+    words = ("distill", *SETTINGS, "--epochs", "2", "--teacher-weights", weights, "--out", run)
+    words += ("--checkpoint-seconds", "0.05")
     process = start_together(*words)
     until(lambda: in_the_middle_of_an_epoch(run), process)
     os.kill(process_of_rank(rank, process.pid), signal.SIGKILL)
@@ -83,12 +84,13 @@ def test_a_killed_process_ends_the_other_with_one_error_and_the_run_goes_on_alon
 
 def test_an_interrupt_stops_all_and_the_run_goes_on_together(tmp_path, weights, start_together, finish):
     run = tmp_path / "run"
-    process = start_together("distill", *SETTINGS, "--teacher-weights", weights, "--out", run)
+    words = ("distill", *SETTINGS, "--epochs", "3", "--teacher-weights", weights, "--out", run)
+    process = start_together(*words, "--checkpoint-seconds", "0.05")  # most of the run is still to come
     until(lambda: (run / "checkpoint.pt").exists(), process)
     process.send_signal(signal.SIGINT)
     answer = finish(process)
     (line,) = told(answer.err)
-    assert line.startswith("crcd: stopped by SIGINT in epoch")
+    assert line.startswith("crcd: stopped by SIGINT in epoch"), answer.err
     answer = finish(start_together("distill", "--resume", run))
     assert answer.status == 0, answer.err
     assert answer.out.count("2 processes, 4 images a step each") == 1
@@ -100,7 +102,7 @@ def test_an_interrupt_stops_all_and_the_run_goes_on_together(tmp_path, weights, 
 @pytest.mark.parametrize("given", [False, True])
 def test_a_comparison(tmp_path, weights, start_together, start, finish, given):
     teacher = ("--teacher-weights", weights) if given else ("--teacher-epochs", "1")
-    words = ("compare", "digits", *SETTINGS, *teacher, "--seeds", "2", "--out", tmp_path / "out")
+    words = ("compare", "digits", *SETTINGS, "--epochs", "1", *teacher, "--seeds", "2", "--out", tmp_path / "out")
     answer = finish(start_together(*words))
     assert answer.status == 0, answer.err
     assert answer.out.count("2 of 2: digits") == answer.out.count("the tables are in") == 1

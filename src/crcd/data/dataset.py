@@ -7,7 +7,6 @@ from typing import Protocol, Self
 
 import numpy as np
 import torch
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from crcd.errors import CrcdError
@@ -176,6 +175,8 @@ def _stratified(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
             f"class {int(classes[sizes.argmin()])} has one training image only: "
             "a choice class by class needs two or more of each"
         )
+    from sklearn.model_selection import train_test_split  # a second to import: only where images are split
+
     numbers = np.arange(len(labels))
     chosen, rest = train_test_split(numbers, train_size=count, stratify=labels.cpu().numpy(), random_state=seed)
     parts = torch.from_numpy(np.sort(chosen)), torch.from_numpy(np.sort(rest))

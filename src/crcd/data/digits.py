@@ -2,8 +2,6 @@
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 from torch.nn import functional as F
 
 from crcd.data.dataset import DataSet, TensorImages
@@ -14,6 +12,9 @@ def digits(image_size: int | None) -> DataSet:
 
     The split is stratified and the same for every seed.
     """
+    from sklearn.datasets import load_digits  # a second to import: only where the digits are used
+    from sklearn.model_selection import train_test_split
+
     size = image_size or 16
     source = load_digits()
     image_NCHW = torch.from_numpy(source.images).float()[:, None] * (255 / 16)
