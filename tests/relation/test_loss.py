@@ -118,6 +118,32 @@ def test_own_anchor_is_masked():
     assert (student.feature.grad[1:].abs().sum(dim=1) > 0).all()
 
 
+@pytest.mark.parametrize("kernel", ["oracle", "streaming", "auto"])
+def test_from_the_origin_samples_are_contrasted(kernel):
+    """In the batch that is cross-entropy over the cosines of all pairs, both ways."""
+    torch.manual_seed(0)
+    config = RelationConfig(source="batch", exclude="relax", anchor_source="origin", gradient_weight=0, kernel=kernel)
+    criterion = CRCDLoss(6, 9, config)
+    student, teacher, target, _ = views()
+    s_BD = criterion.feature.student_head(student.feature)
+    t_BD = criterion.feature.teacher_head(teacher.feature)
+    first, second = s_BD @ t_BD.detach().T, t_BD @ s_BD.detach().T
+    itself = torch.arange(len(target))
+    expected = F.cross_entropy(first / config.temperature, itself) + F.cross_entropy(
+        second / config.temperature, itself
+    )
+    expected_gradients = torch.autograd.grad(expected, [student.feature, *criterion.parameters()])
+    loss = criterion(student, teacher, target).loss
+    torch.testing.assert_close(loss, expected)
+    gradients = torch.autograd.grad(loss, [student.feature, *criterion.parameters()])
+    torch.testing.assert_close(gradients, expected_gradients, rtol=1e-4, atol=1e-6)
+
+
+def test_the_origin_is_one_anchor():
+    with pytest.raises(CrcdError, match=r"crcd.anchors is 8, but the origin is one anchor"):
+        RelationConfig(anchor_source="origin", anchors=8)
+
+
 def test_samples_with_vanishing_gradient_weigh_nothing():
     config = RelationConfig(negatives=20, feature_weight=0, min_gradient=1e-3)
     criterion = filled(CRCDLoss(6, 9, config, labels=LABELS))

@@ -41,8 +41,9 @@ class RelationConfig:
     """Of several processes each holds all rows of the bank, or its share of them; the numbers are the same."""
     anchors: int | None = None
     """Number A of anchors; None takes every sample of the batch."""
-    anchor_source: Literal["current", "bank"] = "current"
-    """Anchors are the batch's current teacher elements, or rows of the bank."""
+    anchor_source: Literal["current", "bank", "origin"] = "current"
+    """Anchors are the batch's current teacher elements, or rows of the bank; or the origin alone, from which an element
+    is seen as itself: then samples are contrasted, not relations, and what relations are worth is what this lacks."""
     anchor_scope: Literal["gathered", "local"] = "gathered"
     """Of several processes each relates the samples of the whole batch, or those of its own share alone: less to
     compute, and numbers that depend on how many processes there are."""
@@ -78,6 +79,8 @@ class RelationConfig:
         ):
             if not holds:
                 raise CrcdError(f"crcd.{name} is {getattr(self, name)}: give {advice}")
+        if self.anchor_source == "origin" and self.anchors is not None:
+            raise CrcdError(f"crcd.anchors is {self.anchors}, but the origin is one anchor: leave crcd.anchors out")
         for name, value in (
             ("anchor_source", "bank"),
             ("positive_source", "bank"),

@@ -73,6 +73,9 @@ class ElementContrast(nn.Module):
             anchor_sample_A = self.source.draw_rows(self.config.anchors or len(s_BD))
             anchor_weight_A = self.source.has(anchor_sample_A).to(weight_B.dtype)
             student_anchor, teacher_anchor = self._embed(*self.source.rows(anchor_sample_A))
+        if self.config.anchor_source == "origin":
+            anchor_sample_A, anchor_weight_A = sample_B.new_full((1,), -1), weight_B.new_ones(1)
+            student_anchor = teacher_anchor = torch.zeros_like(student_positive[:1])
         if isinstance(self.source, Bank) and self.config.positive_source == "bank":
             weight_B = weight_B * self.source.has(sample_B)
             student_positive, teacher_positive = self._embed(*self.source.rows(sample_B))
