@@ -5,9 +5,9 @@ import pickle
 import shutil
 
 import pytest
+import sklearn.datasets
 import torch
 
-import crcd.data.digits as digits_source
 from crcd.models import create_model, save_weights
 
 
@@ -168,9 +168,9 @@ def test_loss_that_is_not_finite(complaint, tmp_path, weights, quick):
 
 
 def test_label_out_of_range(complaint, monkeypatch):
-    source = digits_source.load_digits()
+    source = sklearn.datasets.load_digits()
     source.target[source.target == 9] = 12
-    monkeypatch.setattr(digits_source, "load_digits", lambda: source)
+    monkeypatch.setattr(sklearn.datasets, "load_digits", lambda: source)
     error = complaint("distill", "--device", "cpu")
     assert "label 12 of image" in error
     assert "10 classes have labels 0 to 9" in error
