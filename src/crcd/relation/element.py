@@ -1,6 +1,7 @@
 """The contrast of one kind of element, features or feature gradients, in both directions."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,36 @@ from crcd.relation.negatives import Negatives
 from crcd.relation.queue import Queue
 from crcd.relation.relations import Embedding
 from crcd.relation.source import Drawn, Elements, InBatch, NegativeSource
+
+
+class _Anchors(NamedTuple):
+    """What relations are seen from, by both networks.
+
+    Attributes:
+        student_AD: as the student's head embeds it, for the mirrored term.
+        teacher_AD: as the teacher's head does.
+        sample_A: its samples; -1 where it is none.
+        weight_A: 0 for an anchor that is not known.
+    """
+
+    student_AD: Tensor
+    teacher_AD: Tensor
+    sample_A: Tensor
+    weight_A: Tensor
+
+
+class _Positives(NamedTuple):
+    """The positive key of each sample, by both networks.
+
+    Attributes:
+        student_BD: key of the mirrored term.
+        teacher_BD: key of the student's.
+        weight_B: 0 for one that is not known.
+    """
+
+    student_BD: Tensor
+    teacher_BD: Tensor
+    weight_B: Tensor
 
 
 class ElementContrast(nn.Module):
@@ -64,30 +95,36 @@ class ElementContrast(nn.Module):
         s_BD, t_BD, weight_B, sample_B = s_BD[own], t_BD[own], weight_B[own], sample_B[own]
         drawn = Drawn(drawn.student.of(own), drawn.teacher.of(own))
 
-        student_positive, teacher_positive = s_BD.detach(), t_BD.detach()
-        anchor_weight_A = weight_B[: self.config.anchors]
-        anchor_sample_A = sample_B[: self.config.anchors]
-        student_anchor = student_positive[: self.config.anchors]
-        teacher_anchor = teacher_positive[: self.config.anchors]
-        if isinstance(self.source, Bank) and self.config.anchor_source == "bank":
-            anchor_sample_A = self.source.draw_rows(self.config.anchors or len(s_BD))
-            anchor_weight_A = self.source.has(anchor_sample_A).to(weight_B.dtype)
-            student_anchor, teacher_anchor = self._embed(*self.source.rows(anchor_sample_A))
-        if self.config.anchor_source == "origin":
-            anchor_sample_A, anchor_weight_A = sample_B.new_full((1,), -1), weight_B.new_ones(1)
-            student_anchor = teacher_anchor = torch.zeros_like(student_positive[:1])
-        if isinstance(self.source, Bank) and self.config.positive_source == "bank":
-            weight_B = weight_B * self.source.has(sample_B)
-            student_positive, teacher_positive = self._embed(*self.source.rows(sample_B))
-
-        weight_BA = weight_B[:, None] * anchor_weight_A * (sample_B[:, None] != anchor_sample_A)
-        count_BA = drawn.teacher.count(len(s_BD), anchor_sample_A, len(teacher_anchor))
-        shared = (anchor_sample_A, weight_BA)
-        student = self.student_term(s_BD, teacher_positive, teacher_anchor, *shared, drawn.teacher, count_BA)
-        mirrored = self.mirrored_term(t_BD, student_positive, student_anchor, *shared, drawn.student, count_BA)
+        anchors = self._anchors(s_BD.detach(), t_BD.detach(), sample_B, weight_B)
+        positives = self._positives(s_BD.detach(), t_BD.detach(), sample_B)
+        weight_BA = (weight_B * positives.weight_B)[:, None] * anchors.weight_A
+        weight_BA = weight_BA * (sample_B[:, None] != anchors.sample_A)
+        count_BA = drawn.teacher.count(len(s_BD), anchors.sample_A, len(anchors.teacher_AD))
+        shared = (anchors.sample_A, weight_BA)
+        student = self.student_term(s_BD, positives.teacher_BD, anchors.teacher_AD, *shared, drawn.teacher, count_BA)
+        mirrored = self.mirrored_term(t_BD, positives.student_BD, anchors.student_AD, *shared, drawn.student, count_BA)
         if self.training:
             self.source.update(batch)
         return Contrast(student.loss + mirrored.loss, student.mi_bound)
+
+    def _anchors(self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor, weight_B: Tensor) -> _Anchors:
+        if self.config.anchor_source == "origin":
+            origin_1D = torch.zeros_like(s_BD[:1])
+            return _Anchors(origin_1D, origin_1D, sample_B.new_full((1,), -1), weight_B.new_ones(1))
+        if self.config.anchor_source == "bank":
+            assert isinstance(self.source, Bank)
+            sample_A = self.source.draw_rows(self.config.anchors or len(s_BD))
+            known_A = self.source.has(sample_A).to(weight_B.dtype)
+            return _Anchors(*self._embed(*self.source.rows(sample_A)), sample_A, known_A)
+        first = slice(self.config.anchors)
+        return _Anchors(s_BD[first], t_BD[first], sample_B[first], weight_B[first])
+
+    def _positives(self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor) -> _Positives:
+        if self.config.positive_source == "bank":
+            assert isinstance(self.source, Bank)
+            known_B = self.source.has(sample_B).to(s_BD.dtype)
+            return _Positives(*self._embed(*self.source.rows(sample_B)), known_B)
+        return _Positives(s_BD, t_BD, s_BD.new_ones(len(s_BD)))
 
     @torch.no_grad()
     def _embed(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
