@@ -99,7 +99,7 @@ def test_mistakes_are_one_line(crcd, words, named):
 
 @pytest.mark.slow
 def test_killed_and_resumed_it_gives_the_same_tables(tmp_path, start, finish):
-    small = ("--device", "cpu", "--image-size", "8", "--student-images", "400", "--batch-size", "16", "--epochs", "3")
+    small = ("--device", "cpu", "--image-size", "8", "--student-images", "200", "--batch-size", "16", "--epochs", "3")
     words = ("compare", "digits", *small, "--teacher", "resnet8", "--methods", "ce", "kd", "crcd+kd", "--seeds", "2")
 
     def files(folder):

@@ -122,7 +122,7 @@ def test_own_anchor_is_masked():
 def test_from_the_origin_samples_are_contrasted(kernel):
     """In the batch that is cross-entropy over the cosines of all pairs, both ways."""
     torch.manual_seed(0)
-    config = RelationConfig(source="batch", exclude="relax", anchor_source="origin", gradient_weight=0, kernel=kernel)
+    config = RelationConfig(source="batch", exclude="relax", origin=1.0, gradient_weight=0, kernel=kernel)
     criterion = CRCDLoss(6, 9, config)
     student, teacher, target, _ = views()
     s_BD = criterion.feature.student_head(student.feature)
@@ -139,9 +139,24 @@ def test_from_the_origin_samples_are_contrasted(kernel):
     torch.testing.assert_close(gradients, expected_gradients, rtol=1e-4, atol=1e-6)
 
 
-def test_the_origin_is_one_anchor():
-    with pytest.raises(CrcdError, match=r"crcd.anchors is 8, but the origin is one anchor"):
-        RelationConfig(anchor_source="origin", anchors=8)
+@pytest.mark.parametrize("kernel", ["oracle", "streaming", "auto"])
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_the_origin_has_its_share_of_the_loss(kernel, share):
+    def loss(origin: float) -> torch.Tensor:
+        torch.manual_seed(0)
+        config = RelationConfig(negatives=20, dim=8, origin=origin, gradient_weight=0, kernel=kernel)
+        return forward(filled(CRCDLoss(6, 9, config, labels=LABELS)))[0].loss
+
+    relations, samples = 12 * 11, 12 * 12 * share / (1 - share)  # weights of the pairs; no sample is its own anchor
+    expected = (relations * loss(0.0) + samples * loss(1.0)) / (relations + samples)
+    assert abs(loss(0.0) - loss(1.0)) > 0.1
+    torch.testing.assert_close(loss(share), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_the_share_of_the_origin_is_one(share):
+    with pytest.raises(CrcdError, match=f"crcd.origin is {share}: give from 0 to 1"):
+        RelationConfig(origin=share)
 
 
 def test_samples_with_vanishing_gradient_weigh_nothing():

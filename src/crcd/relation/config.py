@@ -41,9 +41,11 @@ class RelationConfig:
     """Of several processes each holds all rows of the bank, or its share of them; the numbers are the same."""
     anchors: int | None = None
     """Number A of anchors; None takes every sample of the batch."""
-    anchor_source: Literal["current", "bank", "origin"] = "current"
-    """Anchors are the batch's current teacher elements, or rows of the bank; or the origin alone, from which an element
-    is seen as itself: then samples are contrasted, not relations, and what relations are worth is what this lacks."""
+    anchor_source: Literal["current", "bank"] = "current"
+    """Anchors are the batch's current teacher elements, or rows of the bank."""
+    origin: float = 0.0
+    """Share of the origin among the anchors. From there an element is seen as itself, so that samples are contrasted, as
+    in CRD, and not relations: 0 for relations alone, 1 for samples alone."""
     anchor_scope: Literal["gathered", "local"] = "gathered"
     """Of several processes each relates the samples of the whole batch, or those of its own share alone: less to
     compute, and numbers that depend on how many processes there are."""
@@ -73,14 +75,13 @@ class RelationConfig:
             ("negatives", self.negatives >= 1, "1 or more"),
             ("bank_momentum", 0 <= self.bank_momentum < 1, "from 0 to below 1"),
             ("anchors", self.anchors is None or self.anchors >= 1, "1 or more"),
+            ("origin", 0 <= self.origin <= 1, "from 0 to 1"),
             ("feature_weight", self.feature_weight >= 0, "0 or more"),
             ("gradient_weight", self.gradient_weight >= 0, "0 or more"),
             ("min_gradient", self.min_gradient >= 0, "0 or more"),
         ):
             if not holds:
                 raise CrcdError(f"crcd.{name} is {getattr(self, name)}: give {advice}")
-        if self.anchor_source == "origin" and self.anchors is not None:
-            raise CrcdError(f"crcd.anchors is {self.anchors}, but the origin is one anchor: leave crcd.anchors out")
         for name, value in (
             ("anchor_source", "bank"),
             ("positive_source", "bank"),

@@ -25,8 +25,8 @@ class _Anchors(NamedTuple):
     Attributes:
         student_AD: as the student's head embeds it, for the mirrored term.
         teacher_AD: as the teacher's head does.
-        sample_A: its samples; -1 where it is none.
-        weight_A: 0 for an anchor that is not known.
+        sample_A: its samples; -1 for the origin, which is none.
+        weight_A: 0 for an anchor that is not known, 1 for others but the origin, which has its share of all.
     """
 
     student_AD: Tensor
@@ -108,9 +108,18 @@ class ElementContrast(nn.Module):
         return Contrast(student.loss + mirrored.loss, student.mi_bound)
 
     def _anchors(self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor, weight_B: Tensor) -> _Anchors:
-        if self.config.anchor_source == "origin":
-            origin_1D = torch.zeros_like(s_BD[:1])
-            return _Anchors(origin_1D, origin_1D, sample_B.new_full((1,), -1), weight_B.new_ones(1))
+        origin_1D = torch.zeros_like(s_BD[:1])
+        origin = _Anchors(origin_1D, origin_1D, sample_B.new_full((1,), -1), weight_B.new_ones(1))
+        share = self.config.origin
+        if share == 1:
+            return origin
+        others = self._other_anchors(s_BD, t_BD, sample_B, weight_B)
+        if share == 0:
+            return others
+        origin = origin._replace(weight_A=others.weight_A.sum(dim=0, keepdim=True) * share / (1 - share))
+        return _Anchors(*map(torch.cat, zip(others, origin, strict=True)))
+
+    def _other_anchors(self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor, weight_B: Tensor) -> _Anchors:
         if self.config.anchor_source == "bank":
             assert isinstance(self.source, Bank)
             sample_A = self.source.draw_rows(self.config.anchors or len(s_BD))
