@@ -44,8 +44,8 @@ class RelationConfig:
     anchor_source: Literal["current", "bank"] = "current"
     """Anchors are the batch's current teacher elements, or rows of the bank."""
     origin: float = 0.0
-    """Share of the origin among the anchors. From there an element is seen as itself, so that samples are contrasted, as
-    in CRD, and not relations: 0 for relations alone, 1 for samples alone."""
+    """Share of the origin among the anchors. From there an element is seen as itself, so samples are contrasted, as in
+    CRD, and not relations: 0 for relations alone, 1 for samples alone."""
     anchor_scope: Literal["gathered", "local"] = "gathered"
     """Of several processes each relates the samples of the whole batch, or those of its own share alone: less to
     compute, and numbers that depend on how many processes there are."""
