@@ -127,10 +127,10 @@ def beside(setup: str) -> str:
     )
 
 
-def less(baseline: str, setup: str) -> str:
-    """Every method of a setup beside one of them."""
+def less(baseline: str, setup: str, word: str | None) -> str:
+    """Every method of a setup, or those with a word in their names, beside one of them."""
     scores = scores_of(setup)
-    pairs = {method: (method, baseline) for method in scores if method != baseline}
+    pairs = {name: (name, baseline) for name in scores if name != baseline and (word is None or word in name)}
     return rows(f"| method | seeds | top-1 % | {baseline} | difference | 95 % interval |", differences(scores, pairs))
 
 
@@ -167,7 +167,8 @@ def filled(text: str) -> str:
     What stands between ``<!-- FILE: begin -->`` and ``<!-- FILE: end -->`` is made of results/FILE.json, and what
     stands between ``<!-- crcd compare WORDS: begin -->`` and ``<!-- end -->`` is what that command draws of the ledger;
     between ``<!-- ledger SETUP: begin -->`` and ``<!-- end -->`` are all lines of a setup, with ``beside`` in place of
-    ``ledger`` what CRCD adds to its other methods, with ``less BASELINE of`` its methods less that one.
+    ``ledger`` what CRCD adds to its other methods, with ``less BASELINE of`` its methods less that one, and with
+    ``for WORD`` after it those alone that have the word in their names.
     """
 
     def compared(match: re.Match[str]) -> str:
@@ -193,9 +194,11 @@ def filled(text: str) -> str:
         return f"<!-- beside {match[1]}: begin -->\n{beside(match[1])}\n<!-- end -->"
 
     def lessened(match: re.Match[str]) -> str:
-        return f"<!-- less {match[1]} of {match[2]}: begin -->\n{less(match[1], match[2])}\n<!-- end -->"
+        baseline, setup, word = match.groups()
+        words = f"less {baseline} of {setup}{f' for {word}' if word else ''}"
+        return f"<!-- {words}: begin -->\n{less(baseline, setup, word)}\n<!-- end -->"
 
-    text = re.sub(r"<!-- less (\S+) of ([^>]*): begin -->\n.*?<!-- end -->", lessened, text, flags=re.DOTALL)
+    text = re.sub(r"<!-- less (\S+) of ([^>]*?)(?: for (\S+))?: begin -->\n.*?<!-- end -->", lessened, text, flags=re.DOTALL)
     text = re.sub(r"<!-- beside ([^>]*): begin -->\n.*?<!-- end -->", partners, text, flags=re.DOTALL)
     text = re.sub(r"<!-- ledger ([^>]*): begin -->\n.*?<!-- end -->", kept, text, flags=re.DOTALL)
     text = re.sub(r"<!-- crcd compare ([^>]*): begin -->\n.*?<!-- end -->", compared, text, flags=re.DOTALL)

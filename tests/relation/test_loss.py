@@ -118,6 +118,31 @@ def test_own_anchor_is_masked():
     assert (student.feature.grad[1:].abs().sum(dim=1) > 0).all()
 
 
+@pytest.mark.parametrize("anchor", ["current", "bank"])
+@pytest.mark.parametrize("element", ["feature", "gradient"])
+def test_no_anchor_is_of_the_own_class(element, anchor):
+    """With one anchor, no sample of its class gets a gradient, and every other does."""
+    weights = {f"{other}_weight": float(other == element) for other in ("feature", "gradient")}
+    source = "queue" if anchor == "current" else "bank"
+    config = RelationConfig(
+        source=source, anchor_source=anchor, negatives=20, anchors=1, anchor_exclude="exact", **weights
+    )
+    criterion = filled(CRCDLoss(6, 9, config, labels=LABELS)).eval()
+    torch.manual_seed(0)
+    student, teacher, target, index = views()
+    its_class = target[0]
+    if anchor == "bank":
+        torch.manual_seed(1)
+        contrast = getattr(criterion, element)
+        contrast.source.draw_rows(20)
+        its_class = LABELS[contrast.source.draw_rows(1)[0]]
+    torch.manual_seed(1)
+    criterion(student, teacher, target, index).loss.backward()
+    moved_B = student.feature.grad.abs().sum(dim=1) > 0
+    assert torch.equal(moved_B, target != its_class)
+    assert (target == its_class).any()
+
+
 @pytest.mark.parametrize("kernel", ["oracle", "streaming", "auto"])
 def test_from_the_origin_samples_are_contrasted(kernel):
     """In the batch that is cross-entropy over the cosines of all pairs, both ways."""

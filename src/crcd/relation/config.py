@@ -46,6 +46,8 @@ class RelationConfig:
     origin: float = 0.0
     """Share of the origin among the anchors. From there an element is seen as itself, so samples are contrasted, as in
     CRD, and not relations: 0 for relations alone, 1 for samples alone."""
+    anchor_exclude: Literal["relax", "exact"] = "relax"
+    """A sample is not seen from itself (relax), nor from any of its own class (exact)."""
     anchor_scope: Literal["gathered", "local"] = "gathered"
     """Of several processes each relates the samples of the whole batch, or those of its own share alone: less to
     compute, and numbers that depend on how many processes there are."""

@@ -26,12 +26,14 @@ class _Anchors(NamedTuple):
         student_AD: as the student's head embeds it, for the mirrored term.
         teacher_AD: as the teacher's head does.
         sample_A: its samples; -1 for the origin, which is none.
+        target_A: their classes; likewise.
         weight_A: 0 for an anchor that is not known, 1 for others but the origin, which has its share of all.
     """
 
     student_AD: Tensor
     teacher_AD: Tensor
     sample_A: Tensor
+    target_A: Tensor
     weight_A: Tensor
 
 
@@ -95,10 +97,12 @@ class ElementContrast(nn.Module):
         s_BD, t_BD, weight_B, sample_B = s_BD[own], t_BD[own], weight_B[own], sample_B[own]
         drawn = Drawn(drawn.student.of(own), drawn.teacher.of(own))
 
-        anchors = self._anchors(s_BD.detach(), t_BD.detach(), sample_B, weight_B)
+        anchors = self._anchors(s_BD.detach(), t_BD.detach(), sample_B, target_B[own], weight_B)
         positives = self._positives(s_BD.detach(), t_BD.detach(), sample_B)
         weight_BA = (weight_B * positives.weight_B)[:, None] * anchors.weight_A
         weight_BA = weight_BA * (sample_B[:, None] != anchors.sample_A)
+        if self.config.anchor_exclude == "exact":
+            weight_BA = weight_BA * ~batch.own_class(anchors.target_A)[own]
         count_BA = drawn.teacher.count(len(s_BD), anchors.sample_A, len(anchors.teacher_AD))
         shared = (anchors.sample_A, weight_BA)
         student = self.student_term(s_BD, positives.teacher_BD, anchors.teacher_AD, *shared, drawn.teacher, count_BA)
@@ -107,26 +111,30 @@ class ElementContrast(nn.Module):
             self.source.update(batch)
         return Contrast(student.loss + mirrored.loss, student.mi_bound)
 
-    def _anchors(self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor, weight_B: Tensor) -> _Anchors:
-        origin_1D = torch.zeros_like(s_BD[:1])
-        origin = _Anchors(origin_1D, origin_1D, sample_B.new_full((1,), -1), weight_B.new_ones(1))
+    def _anchors(self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor, target_B: Tensor, weight_B: Tensor) -> _Anchors:
+        origin_1D, none_1 = torch.zeros_like(s_BD[:1]), sample_B.new_full((1,), -1)
+        origin = _Anchors(origin_1D, origin_1D, none_1, none_1, weight_B.new_ones(1))
         share = self.config.origin
         if share == 1:
             return origin
-        others = self._other_anchors(s_BD, t_BD, sample_B, weight_B)
+        others = self._other_anchors(s_BD, t_BD, sample_B, target_B, weight_B)
         if share == 0:
             return others
         origin = origin._replace(weight_A=others.weight_A.sum(dim=0, keepdim=True) * share / (1 - share))
         return _Anchors(*map(torch.cat, zip(others, origin, strict=True)))
 
-    def _other_anchors(self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor, weight_B: Tensor) -> _Anchors:
+    def _other_anchors(
+        self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor, target_B: Tensor, weight_B: Tensor
+    ) -> _Anchors:
         if self.config.anchor_source == "bank":
             assert isinstance(self.source, Bank)
             sample_A = self.source.draw_rows(self.config.anchors or len(s_BD))
             known_A = self.source.has(sample_A).to(weight_B.dtype)
-            return _Anchors(*self._embed(*self.source.rows(sample_A)), sample_A, known_A)
+            return _Anchors(
+                *self._embed(*self.source.rows(sample_A)), sample_A, self.source.labels_N[sample_A], known_A
+            )
         first = slice(self.config.anchors)
-        return _Anchors(s_BD[first], t_BD[first], sample_B[first], weight_B[first])
+        return _Anchors(s_BD[first], t_BD[first], sample_B[first], target_B[first], weight_B[first])
 
     def _positives(self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor) -> _Positives:
         if self.config.positive_source == "bank":
