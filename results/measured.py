@@ -198,7 +198,8 @@ def filled(text: str) -> str:
         words = f"less {baseline} of {setup}{f' for {word}' if word else ''}"
         return f"<!-- {words}: begin -->\n{less(baseline, setup, word)}\n<!-- end -->"
 
-    text = re.sub(r"<!-- less (\S+) of ([^>]*?)(?: for (\S+))?: begin -->\n.*?<!-- end -->", lessened, text, flags=re.DOTALL)
+    less_block = r"<!-- less (\S+) of ([^>]*?)(?: for (\S+))?: begin -->\n.*?<!-- end -->"
+    text = re.sub(less_block, lessened, text, flags=re.DOTALL)
     text = re.sub(r"<!-- beside ([^>]*): begin -->\n.*?<!-- end -->", partners, text, flags=re.DOTALL)
     text = re.sub(r"<!-- ledger ([^>]*): begin -->\n.*?<!-- end -->", kept, text, flags=re.DOTALL)
     text = re.sub(r"<!-- crcd compare ([^>]*): begin -->\n.*?<!-- end -->", compared, text, flags=re.DOTALL)

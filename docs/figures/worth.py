@@ -67,7 +67,8 @@ def bound() -> Figure:
 
 def _has(entry: Entry, name: str, kind: str) -> bool:
     crcd = entry.settings.get("crcd", {})
-    return name in entry.result and crcd.get("remember") == kind and crcd.get("temperature") == 0.1
+    usual = crcd.get("temperature") == 0.1 and crcd.get("origin", 0) == 0
+    return name in entry.result and crcd.get("remember") == kind and usual
 
 
 FIGURES = {"memory": memory, "bound": bound}

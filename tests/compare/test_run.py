@@ -201,6 +201,7 @@ def test_the_ledger_says_how_to_repeat_a_cell(compare, setup):
     (entry,) = comparison.entries()
     assert set(entry.settings) >= {"crd", "kd", "epochs", "teacher_seed", "student_images"}
     assert not {"crcd", "dkd", "out", "methods", "teacher_weights"} & set(entry.settings)
+    assert (entry.settings["crd"]["negatives"], entry.settings["crd"]["dim"]) == (50, 8)
     assert entry.run["side_by_side"] == [entry.method]
     assert {"torch", "torchvision", "crcd"} == set(entry.run["versions"])
     assert json.loads(json.dumps(entry.settings)) == entry.settings

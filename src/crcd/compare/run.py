@@ -268,8 +268,8 @@ def _entries(
             k: v for k, v in to_plain(config).items() if k not in {*WITHOUT_EFFECT, "methods", "teacher_weights"}
         }
         mine = config.method_settings(name)
-        settings = {k: v for k, v in settings.items() if not isinstance(v, dict) or k in mine}
-        settings |= {part: to_plain(own) for part, own in mine.items() if ":" in part}  # they have no field in config
+        settings = {k: v for k, v in settings.items() if not isinstance(v, dict)}
+        settings |= {part: to_plain(own) for part, own in mine.items()}
         entries.append(
             Entry(
                 recipe=setup.recipe,
