@@ -9,34 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from crcd.errors import CrcdError
-from crcd.relation import CRCDLoss, CRCDTerms, RelationConfig, View
-
-N, LABELS = 60, torch.arange(60) % 5
-
-
-def views(seed: int = 0) -> tuple[View, View, torch.Tensor, torch.Tensor]:
-    torch.manual_seed(seed)
-    index = torch.randperm(N)[:12]
-    student_head, teacher_head = nn.Linear(6, 5), nn.Linear(9, 5)
-    f_s, f_t = torch.randn(12, 6, requires_grad=True), torch.randn(12, 9)
-    teacher = View(teacher_head(f_t).detach(), f_t, teacher_head)
-    return View(student_head(f_s), f_s, student_head), teacher, LABELS[index], index
-
-
-def forward(criterion: CRCDLoss, seed: int = 0) -> tuple[CRCDTerms, View, View]:
-    student, teacher, target, index = views(seed)
-    torch.manual_seed(seed)
-    return criterion(student, teacher, target, index), student, teacher
-
-
-def filled(criterion: CRCDLoss) -> CRCDLoss:
-    """The criterion after it has met all samples once."""
-    for seed in range(6):
-        torch.manual_seed(seed)
-        student, teacher, _, _ = views(seed)
-        index = torch.arange(12) + 12 * (seed % 5)
-        criterion(student, teacher, LABELS[index], index)
-    return criterion
+from crcd.relation import CRCDLoss, RelationConfig, View
+from criterion import LABELS, N, filled, forward, views
 
 
 @pytest.mark.parametrize(
@@ -107,81 +81,6 @@ def test_sample_numbers_may_be_a_column_of_a_table():
     expected = criterion(student, teacher, target, index).loss
     torch.manual_seed(0)
     assert torch.equal(criterion(student, teacher, target, column).loss, expected)
-
-
-def test_own_anchor_is_masked():
-    """With one anchor, the first sample's own pair is left out: its feature gets no gradient."""
-    criterion = filled(CRCDLoss(6, 9, RelationConfig(negatives=20, anchors=1, gradient_weight=0), labels=LABELS))
-    terms, student, _ = forward(criterion)
-    terms.loss.backward()
-    assert student.feature.grad[0].abs().sum() == 0
-    assert (student.feature.grad[1:].abs().sum(dim=1) > 0).all()
-
-
-@pytest.mark.parametrize("anchor", ["current", "bank"])
-@pytest.mark.parametrize("element", ["feature", "gradient"])
-def test_no_anchor_is_of_the_own_class(element, anchor):
-    """With one anchor, no sample of its class gets a gradient, and every other does."""
-    weights = {f"{other}_weight": float(other == element) for other in ("feature", "gradient")}
-    source = "queue" if anchor == "current" else "bank"
-    config = RelationConfig(
-        source=source, anchor_source=anchor, negatives=20, anchors=1, anchor_exclude="exact", **weights
-    )
-    criterion = filled(CRCDLoss(6, 9, config, labels=LABELS)).eval()
-    torch.manual_seed(0)
-    student, teacher, target, index = views()
-    its_class = target[0]
-    if anchor == "bank":
-        torch.manual_seed(1)
-        contrast = getattr(criterion, element)
-        contrast.source.draw_rows(20)
-        its_class = LABELS[contrast.source.draw_rows(1)[0]]
-    torch.manual_seed(1)
-    criterion(student, teacher, target, index).loss.backward()
-    moved_B = student.feature.grad.abs().sum(dim=1) > 0
-    assert torch.equal(moved_B, target != its_class)
-    assert (target == its_class).any()
-
-
-@pytest.mark.parametrize("kernel", ["oracle", "streaming", "auto"])
-def test_from_the_origin_samples_are_contrasted(kernel):
-    """In the batch that is cross-entropy over the cosines of all pairs, both ways."""
-    torch.manual_seed(0)
-    config = RelationConfig(source="batch", exclude="relax", origin=1.0, gradient_weight=0, kernel=kernel)
-    criterion = CRCDLoss(6, 9, config)
-    student, teacher, target, _ = views()
-    s_BD = criterion.feature.student_head(student.feature)
-    t_BD = criterion.feature.teacher_head(teacher.feature)
-    first, second = s_BD @ t_BD.detach().T, t_BD @ s_BD.detach().T
-    itself = torch.arange(len(target))
-    expected = F.cross_entropy(first / config.temperature, itself) + F.cross_entropy(
-        second / config.temperature, itself
-    )
-    expected_gradients = torch.autograd.grad(expected, [student.feature, *criterion.parameters()])
-    loss = criterion(student, teacher, target).loss
-    torch.testing.assert_close(loss, expected)
-    gradients = torch.autograd.grad(loss, [student.feature, *criterion.parameters()])
-    torch.testing.assert_close(gradients, expected_gradients, rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize("kernel", ["oracle", "streaming", "auto"])
-@pytest.mark.parametrize("share", [0.25, 0.5])
-def test_the_origin_has_its_share_of_the_loss(kernel, share):
-    def loss(origin: float) -> torch.Tensor:
-        torch.manual_seed(0)
-        config = RelationConfig(negatives=20, dim=8, origin=origin, gradient_weight=0, kernel=kernel)
-        return forward(filled(CRCDLoss(6, 9, config, labels=LABELS)))[0].loss
-
-    relations, samples = 12 * 11, 12 * 12 * share / (1 - share)  # weights of the pairs; no sample is its own anchor
-    expected = (relations * loss(0.0) + samples * loss(1.0)) / (relations + samples)
-    assert abs(loss(0.0) - loss(1.0)) > 0.1
-    torch.testing.assert_close(loss(share), expected, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("share", [-0.1, 1.1])
-def test_the_share_of_the_origin_is_one(share):
-    with pytest.raises(CrcdError, match=f"crcd.origin is {share}: give from 0 to 1"):
-        RelationConfig(origin=share)
 
 
 def test_samples_with_vanishing_gradient_weigh_nothing():

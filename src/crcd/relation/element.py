@@ -43,7 +43,7 @@ class _Positives(NamedTuple):
     Attributes:
         student_BD: key of the mirrored term.
         teacher_BD: key of the student's.
-        weight_B: 0 for one that is not known.
+        weight_B: of each sample, 0 where its key is not known.
     """
 
     student_BD: Tensor
@@ -98,9 +98,8 @@ class ElementContrast(nn.Module):
         drawn = Drawn(drawn.student.of(own), drawn.teacher.of(own))
 
         anchors = self._anchors(s_BD.detach(), t_BD.detach(), sample_B, target_B[own], weight_B)
-        positives = self._positives(s_BD.detach(), t_BD.detach(), sample_B)
-        weight_BA = (weight_B * positives.weight_B)[:, None] * anchors.weight_A
-        weight_BA = weight_BA * (sample_B[:, None] != anchors.sample_A)
+        positives = self._positives(s_BD.detach(), t_BD.detach(), sample_B, weight_B)
+        weight_BA = positives.weight_B[:, None] * anchors.weight_A * (sample_B[:, None] != anchors.sample_A)
         if self.config.anchor_exclude == "exact":
             weight_BA = weight_BA * ~batch.own_class(anchors.target_A)[own]
         count_BA = drawn.teacher.count(len(s_BD), anchors.sample_A, len(anchors.teacher_AD))
@@ -112,18 +111,18 @@ class ElementContrast(nn.Module):
         return Contrast(student.loss + mirrored.loss, student.mi_bound)
 
     def _anchors(self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor, target_B: Tensor, weight_B: Tensor) -> _Anchors:
+        share = self.config.origin
+        if share == 0:
+            return self._sample_anchors(s_BD, t_BD, sample_B, target_B, weight_B)
         origin_1D, none_1 = torch.zeros_like(s_BD[:1]), sample_B.new_full((1,), -1)
         origin = _Anchors(origin_1D, origin_1D, none_1, none_1, weight_B.new_ones(1))
-        share = self.config.origin
         if share == 1:
             return origin
-        others = self._other_anchors(s_BD, t_BD, sample_B, target_B, weight_B)
-        if share == 0:
-            return others
-        origin = origin._replace(weight_A=others.weight_A.sum(dim=0, keepdim=True) * share / (1 - share))
-        return _Anchors(*map(torch.cat, zip(others, origin, strict=True)))
+        samples = self._sample_anchors(s_BD, t_BD, sample_B, target_B, weight_B)
+        origin = origin._replace(weight_A=samples.weight_A.sum(dim=0, keepdim=True) * share / (1 - share))
+        return _Anchors(*map(torch.cat, zip(samples, origin, strict=True)))
 
-    def _other_anchors(
+    def _sample_anchors(
         self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor, target_B: Tensor, weight_B: Tensor
     ) -> _Anchors:
         if self.config.anchor_source == "bank":
@@ -136,12 +135,11 @@ class ElementContrast(nn.Module):
         first = slice(self.config.anchors)
         return _Anchors(s_BD[first], t_BD[first], sample_B[first], target_B[first], weight_B[first])
 
-    def _positives(self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor) -> _Positives:
+    def _positives(self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor, weight_B: Tensor) -> _Positives:
         if self.config.positive_source == "bank":
             assert isinstance(self.source, Bank)
-            known_B = self.source.has(sample_B).to(s_BD.dtype)
-            return _Positives(*self._embed(*self.source.rows(sample_B)), known_B)
-        return _Positives(s_BD, t_BD, s_BD.new_ones(len(s_BD)))
+            return _Positives(*self._embed(*self.source.rows(sample_B)), weight_B * self.source.has(sample_B))
+        return _Positives(s_BD, t_BD, weight_B)
 
     @torch.no_grad()
     def _embed(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:

@@ -80,13 +80,14 @@ def distill(
     train = material.train_loader(stand_ins, config.teacher_views)
     rehearse(config, material, stand_ins, train, example, student)
     given = teacher_model is not None or config.teacher_weights is not None or config.teacher_pretrained
-    scorer = _scorer(config, material, example, reporter) if given else None
+    scored = material.score_loader()
+    scorer = _scorer(config, material, scored, example, reporter) if given else None
 
     if config.resume is None:
         distributed.first(lambda: folder.create(config))
     network = _trained(network, config, material, folder, stop, reporter, given=given)
     teacher = _teacher(config, network, material, config)
-    scorer = scorer or _scorer(config, material, teacher, reporter, trained_here=True)
+    scorer = scorer or _scorer(config, material, scored, teacher, reporter, trained_here=True)
     if config.pseudo_labels:
         images = with_pseudo_labels(images, teacher.network, material, folder)
         train = material.train_loader(images, config.teacher_views)
@@ -109,12 +110,8 @@ def distill(
     loop.run()
 
     _save(config, material, folder, loop.learners)
-    teacher_scores, scores = score_students(
-        teacher.viewer,
-        [learner.result for learner in loop.learners],
-        material.score_loader().epoch(0),
-        material.scored.labels,
-    )
+    viewers = [learner.result for learner in loop.learners]
+    teacher_scores, scores = score_students(teacher.viewer, viewers, scored.epoch(0), material.scored.labels)
     digest = weights_digest(network.model.state_dict())
     for learner in loop.learners:
         if weights_digest(learner.result.model.state_dict()) == digest:
@@ -217,14 +214,19 @@ def _teacher_training(folder: RunFolder) -> dict[str, Any]:
 
 
 def _scorer(
-    config: DistillConfig, material: Material, teacher: Teacher, reporter: Reporter, *, trained_here: bool = False
+    config: DistillConfig,
+    material: Material,
+    scored: Loader,
+    teacher: Teacher,
+    reporter: Reporter,
+    *,
+    trained_here: bool = False,
 ) -> Scorer:
     """Scores students beside the teacher, whose accuracy is shown.
 
     Broken weights are refused and, unless that is wanted or they were trained here, a teacher near chance.
     """
-    loader = material.score_loader()
-    scorer = Scorer(lambda: loader.epoch(0), material.scored.labels, teacher.network)
+    scorer = Scorer(lambda: scored.epoch(0), material.scored.labels, teacher.network)
     top1 = scorer.teacher_top1
     assert top1 is not None
     if math.isnan(top1):

@@ -1,0 +1,82 @@
+"""From where CRCDLoss sees samples: not from themselves, nor from their class; or from the origin."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from crcd.errors import CrcdError
+from crcd.relation import CRCDLoss, RelationConfig
+from criterion import LABELS, filled, forward, views
+
+
+def test_own_anchor_is_masked():
+    """With one anchor, the first sample's own pair is left out: its feature gets no gradient."""
+    criterion = filled(CRCDLoss(6, 9, RelationConfig(negatives=20, anchors=1, gradient_weight=0), labels=LABELS))
+    terms, student, _ = forward(criterion)
+    terms.loss.backward()
+    assert student.feature.grad[0].abs().sum() == 0
+    assert (student.feature.grad[1:].abs().sum(dim=1) > 0).all()
+
+
+@pytest.mark.parametrize("anchor", ["current", "bank"])
+@pytest.mark.parametrize("element", ["feature", "gradient"])
+def test_no_anchor_is_of_the_own_class(element, anchor):
+    """With one anchor, no sample of its class gets a gradient, and every other does."""
+    weights = {f"{other}_weight": float(other == element) for other in ("feature", "gradient")}
+    source = "queue" if anchor == "current" else "bank"
+    config = RelationConfig(
+        source=source, anchor_source=anchor, negatives=20, anchors=1, anchor_exclude="exact", **weights
+    )
+    criterion = filled(CRCDLoss(6, 9, config, labels=LABELS)).eval()
+    torch.manual_seed(0)
+    student, teacher, target, index = views()
+    its_class = target[0]
+    if anchor == "bank":
+        torch.manual_seed(1)
+        contrast = getattr(criterion, element)
+        contrast.source.draw_rows(20)
+        its_class = LABELS[contrast.source.draw_rows(1)[0]]
+    torch.manual_seed(1)
+    criterion(student, teacher, target, index).loss.backward()
+    moved_B = student.feature.grad.abs().sum(dim=1) > 0
+    assert torch.equal(moved_B, target != its_class)
+    assert (target == its_class).any()
+
+
+@pytest.mark.parametrize("kernel", ["oracle", "streaming", "auto"])
+def test_from_the_origin_samples_are_contrasted(kernel):
+    """In the batch that is cross-entropy over the cosines of all pairs, both ways."""
+    torch.manual_seed(0)
+    config = RelationConfig(source="batch", exclude="relax", origin=1.0, gradient_weight=0, kernel=kernel)
+    criterion = CRCDLoss(6, 9, config)
+    student, teacher, target, _ = views()
+    s_BD = criterion.feature.student_head(student.feature)
+    t_BD = criterion.feature.teacher_head(teacher.feature)
+    first, second = s_BD @ t_BD.detach().T, t_BD @ s_BD.detach().T
+    itself = torch.arange(len(target))
+    expected = sum(F.cross_entropy(cosine / config.temperature, itself) for cosine in (first, second))
+    expected_gradients = torch.autograd.grad(expected, [student.feature, *criterion.parameters()])
+    loss = criterion(student, teacher, target).loss
+    torch.testing.assert_close(loss, expected)
+    gradients = torch.autograd.grad(loss, [student.feature, *criterion.parameters()])
+    torch.testing.assert_close(gradients, expected_gradients, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kernel", ["oracle", "streaming", "auto"])
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_the_origin_has_its_share_of_the_loss(kernel, share):
+    def loss(origin: float) -> torch.Tensor:
+        torch.manual_seed(0)
+        config = RelationConfig(negatives=20, dim=8, origin=origin, gradient_weight=0, kernel=kernel)
+        return forward(filled(CRCDLoss(6, 9, config, labels=LABELS)))[0].loss
+
+    relations, samples = 12 * 11, 12 * 12 * share / (1 - share)  # weights of the pairs; no sample is its own anchor
+    expected = (relations * loss(0.0) + samples * loss(1.0)) / (relations + samples)
+    assert abs(loss(0.0) - loss(1.0)) > 0.1
+    torch.testing.assert_close(loss(share), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_the_share_of_the_origin_is_one(share):
+    with pytest.raises(CrcdError, match=f"crcd.origin is {share}: give from 0 to 1"):
+        RelationConfig(origin=share)
