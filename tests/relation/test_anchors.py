@@ -80,3 +80,10 @@ def test_the_origin_has_its_share_of_the_loss(kernel, share):
 def test_the_share_of_the_origin_is_one(share):
     with pytest.raises(CrcdError, match=f"crcd.origin is {share}: give from 0 to 1"):
         RelationConfig(origin=share)
+
+
+@pytest.mark.parametrize("setting", [{"anchors": 8}, {"anchor_source": "bank"}, {"anchor_exclude": "exact"}])
+def test_the_origin_alone_leaves_nothing_to_choose(setting):
+    (name,) = setting
+    with pytest.raises(CrcdError, match=f"crcd.{name} is .*, but with crcd.origin 1 no sample is an anchor"):
+        RelationConfig(source="bank", origin=1, **setting)

@@ -84,6 +84,11 @@ class RelationConfig:
         ):
             if not holds:
                 raise CrcdError(f"crcd.{name} is {getattr(self, name)}: give {advice}")
+        for name in ("anchors", "anchor_source", "anchor_exclude") if self.origin == 1 else ():
+            if getattr(self, name) != getattr(RelationConfig, name):
+                raise CrcdError(
+                    f"crcd.{name} is {getattr(self, name)}, but with crcd.origin 1 no sample is an anchor: leave it out"
+                )
         for name, value in (
             ("anchor_source", "bank"),
             ("positive_source", "bank"),
