@@ -1,6 +1,5 @@
 """The README's Python blocks run as they stand, and its commands but for their size."""
 
-import importlib.util
 import itertools
 import json
 import re
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 from crcd import CRCDLoss
 from crcd.cli import main
 from crcd.compare.ledger import Entry
+from measured import filled
 from pages import ROOT, python_blocks
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -81,17 +81,10 @@ def test_loss_in_a_loop_trains_student_and_heads():
     assert all(p.grad is None for p in teacher.parameters())
 
 
-def measured():
-    spec = importlib.util.spec_from_file_location("measured", ROOT / "results" / "measured.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("page", ["README.md", "results/README.md"])
 def test_tables_come_from_the_ledger_and_the_files_of_the_benchmarks(page):
     shown = (ROOT / page).read_text(encoding="utf-8")
-    assert measured().filled(shown) == shown
+    assert filled(shown) == shown
     assert re.search(r": begin -->\n\|", shown)
 
 

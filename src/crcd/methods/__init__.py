@@ -136,7 +136,8 @@ def method_settings(name: str, usual: Mapping[str, Any]) -> dict[str, Any]:
     """
     _, changes = split_name(name)
     settings = {part: usual[part] if part in usual else find_method(part)[1]() for part in method_parts(name)}
-    return {part: fill(own, changes.get(part, {}), f"method '{name}'") for part, own in settings.items()}
+    changed = {part: fill(settings[part], own, f"method '{name}'") for part, own in changes.items()}
+    return settings | changed
 
 
 def build_method(

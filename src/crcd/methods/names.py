@@ -1,5 +1,6 @@
 """What a learner is called: ``ce``, ``kd``, ``crcd+kd``, ``crcd+kd@crcd.negatives=512,kd.weight=1``."""
 
+from functools import cache
 from typing import Any
 
 import yaml
@@ -43,6 +44,7 @@ def join_name(parts: list[str], changes: dict[str, dict[str, Any]]) -> str:
     return "+".join(parts) + ("@" + ",".join(written) if written else "")
 
 
+@cache
 def _value(text: str) -> Any:
     """A value as YAML reads it, so that numbers, true and null are what they are in a recipe."""
     try:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -69,7 +70,7 @@ def fill(config: C, plain: Mapping[str, Any], source: Path | str) -> C:
     Raises:
         CrcdError: a name is no setting, or a value is not of the setting's type.
     """
-    hints = get_type_hints(type(config))
+    hints = _kinds(type(config))
     values = {}
     for name, value in plain.items():
         if name not in hints:
@@ -80,6 +81,12 @@ def fill(config: C, plain: Mapping[str, Any], source: Path | str) -> C:
         else:
             values[name] = _convert(value, hints[name], f"{source}: setting '{name}'")
     return replace(config, **values)
+
+
+@cache
+def _kinds(settings: type) -> dict[str, Any]:
+    """What each setting is declared as."""
+    return get_type_hints(settings)
 
 
 def _convert(value: Any, kind: Any, where: str) -> Any:

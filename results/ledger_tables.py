@@ -1,0 +1,97 @@
+"""What lines of the ledger say of two methods or two setups, and probes of networks, as tables of Markdown."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from scipy.stats import spearmanr
+
+from crcd.compare.ledger import Ledger
+from crcd.compare.statistics import Difference, paired, signed, spread
+from markdown_rows import rows
+
+RESULTS = Path(__file__).parent
+LEDGER = RESULTS / "ledger.jsonl"
+Scores = dict[str, dict[tuple[int, str], float]]
+"""Accuracy of each method by seed and teacher."""
+
+
+def beside(setup: str) -> str:
+    """What CRCD adds to each method that a setup has alone and with it."""
+    scores = scores_of(setup)
+    pairs = {method: (f"crcd+{method}", method) for method in scores if f"crcd+{method}" in scores}
+    return rows(
+        "| method | seeds | with crcd, top-1 % | alone | difference | 95 % interval |", differences(scores, pairs)
+    )
+
+
+def less(baseline: str, setup: str, word: str | None) -> str:
+    """Every method of a setup, or those with a word in their names, beside one of them."""
+    scores = scores_of(setup)
+    pairs = {name: (name, baseline) for name in scores if name != baseline and (word is None or word in name)}
+    return rows(f"| method | seeds | top-1 % | {baseline} | difference | 95 % interval |", differences(scores, pairs))
+
+
+def ranks(setup: str, other: str) -> str:
+    """What each method that two setups have gains over KD in either, and the rank correlation of these gains.
+
+    Methods of one seed alone are left out. The number of negatives, which is as many as a setup has room for, is no
+    part of their names here.
+    """
+    one, two = gains_of(setup), gains_of(other)
+    shared = sorted(one.keys() & two.keys(), key=lambda name: -one[name].mean)
+    lines = [(name, one[name].n, one[name], two[name].n, two[name]) for name in shared]
+    table = rows("| method | seeds | less kd, here | seeds | less kd, there |", lines)
+    both = [[gains[name].mean for name in shared] for gains in (one, two)]
+    rho = spearmanr(*both)
+    return f"{table}\n\nRank correlation (Spearman) {rho.statistic:.2f}, p = {rho.pvalue:.2f}, {len(shared)} methods."
+
+
+def probe(file: str, baseline: str) -> str:
+    """How well other images are told apart by the features of networks, each method less one, paired by run."""
+    result = json.loads((RESULTS / file).read_text(encoding="utf-8"))
+    scores: dict[str, dict[str, dict[str, float]]] = {}
+    for network in result["networks"]:
+        for kind in ("linear", "sgd", "knn"):
+            scores.setdefault(network["name"], {}).setdefault(kind, {})[network["run"]] = network[kind]["top1"]
+    lines = []
+    for name, by_kind in scores.items():
+        top1 = [spread(list(by_run.values())) for by_run in by_kind.values()]
+        difference = None if name == baseline else paired(by_kind["linear"], scores[baseline]["linear"])
+        lines.append((name, top1[0].n, *top1, difference, "" if difference is None else interval(difference)))
+    heading = f"| network | runs | linear, % | sgd | knn | linear less {baseline} | 95 % interval |"
+    return f"{rows(heading, lines)}\n\n{result['train_images']:,} images of {result['classes']} classes to learn from, \
+{result['test_images']:,} to score; commit {result['commit'][:7]}."
+
+
+def scores_of(setup: str) -> Scores:
+    """Accuracy of a setup's methods by seed and teacher."""
+    scores: Scores = {}
+    for entry in Ledger(LEDGER).entries:
+        if entry.setup == setup:
+            scores.setdefault(entry.method, {})[entry.pair] = entry.result["top1"]
+    return scores
+
+
+def gains_of(setup: str) -> dict[str, Difference]:
+    """What each method gains over KD in a setup, of those with two seeds and more."""
+    scores = {re.sub(r"crc?d\.negatives=\d+,?", "", name).rstrip(",@"): of for name, of in scores_of(setup).items()}
+    gains = {name: paired(of, scores["kd"]) for name, of in scores.items() if name != "kd"}
+    return {name: gain for name, gain in gains.items() if gain is not None and gain.n > 1}
+
+
+def differences(scores: Scores, pairs: Mapping[str, tuple[str, str]]) -> list[tuple[object, ...]]:
+    """A line for each two methods, paired by seed and teacher, with the scores of these alone."""
+    lines: list[tuple[object, ...]] = []
+    for name, methods in pairs.items():
+        one, other = (scores[method] for method in methods)
+        if (difference := paired(one, other)) is not None:
+            shared = [spread([of[pair] for pair in one if pair in other]) for of in (one, other)]
+            lines.append((name, difference.n, *shared, difference, interval(difference)))
+    return lines
+
+
+def interval(difference: Difference) -> str:
+    """Its interval, as the tables have it."""
+    return "" if difference.n == 1 else f"{signed(difference.low)} to {signed(difference.high)}"

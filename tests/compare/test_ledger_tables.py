@@ -1,0 +1,59 @@
+"""The tables of results/README.md that set two methods, two setups or probes beside one another."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+import ledger_tables
+from crcd.compare.ledger import Ledger
+
+GAINS = {"crd+kd": 1.0, "crcd+kd": 2.0, "wttm": 4.0}
+PROBES = {"linear": 0.0, "sgd": -1.0, "knn": -2.0}
+
+
+@pytest.fixture
+def ledger(tmp_path, monkeypatch, entry):
+    monkeypatch.setattr(ledger_tables, "LEDGER", tmp_path / "ledger.jsonl")
+
+    def write(**gains_of):
+        entries = [
+            replace(entry(method, seed, 90.0 + seed + gain), setup=setup)
+            for setup, gains in gains_of.items()
+            for method, gain in {"kd": 0.0, **gains}.items()
+            for seed in range(2)
+        ]
+        Ledger(ledger_tables.LEDGER).append(entries)
+
+    return write
+
+
+def test_ranks_of_two_setups_are_those_of_their_gains(ledger):
+    turned = {name: -gain for name, gain in GAINS.items()}
+    renamed = {"crcd+kd@crcd.negatives=64": 0.5, "crd+kd@crd.negatives=64": 0.2, "wttm": 0.7, "dkd": 9.0}
+    ledger(here=GAINS, turned=turned, renamed=renamed)
+    heading, _, first, *_ = ledger_tables.ranks("here", "renamed").splitlines()
+    assert heading == "| method | seeds | less kd, here | seeds | less kd, there |"
+    assert first == "| wttm | 2 | +4.00 ± 0.00 | 2 | +0.70 ± 0.00 |"
+    assert "(Spearman) 1.00, p = 0.00, 3 methods." in ledger_tables.ranks("here", "renamed")
+    assert "(Spearman) -1.00, p = 0.00, 3 methods." in ledger_tables.ranks("here", "turned")
+
+
+def test_ranks_leave_out_what_has_one_seed(ledger, entry):
+    ledger(here={**GAINS, "dkd": 3.0}, there=GAINS)
+    Ledger(ledger_tables.LEDGER).append([replace(entry("dkd", 0, 80.0), setup="there")])
+    assert "dkd" not in ledger_tables.ranks("here", "there")
+
+
+def test_probes_are_paired_by_run(tmp_path, monkeypatch):
+    networks = [
+        {"run": run, "name": name, **{kind: {"top1": top1 + more} for kind, more in PROBES.items()}}
+        for run, name, top1 in (("a", "kd", 10.0), ("a", "crcd+kd", 12.0), ("b", "kd", 30.0), ("b", "crcd+kd", 33.0))
+    ]
+    file = {"networks": networks, "train_images": 2000, "test_images": 500, "classes": 200, "commit": "c" * 40}
+    (tmp_path / "probes.json").write_text(json.dumps(file))
+    monkeypatch.setattr(ledger_tables, "RESULTS", tmp_path)
+    _, _, kd, crcd, _, below = ledger_tables.probe("probes.json", "kd").splitlines()
+    assert kd == "| kd | 2 | 20.00 ± 14.14 | 19.00 ± 14.14 | 18.00 ± 14.14 |  |  |"
+    assert crcd.split(" | ")[-2:] == ["+2.50 ± 0.71", "-3.85 to +8.85 |"]
+    assert below == "2,000 images of 200 classes to learn from, 500 to score; commit ccccccc."
