@@ -1,7 +1,6 @@
 """What lines of the ledger say of two methods or two setups, and probes of networks, as tables of Markdown."""
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from scipy.stats import spearmanr
 
 from crcd.compare.ledger import Ledger
 from crcd.compare.statistics import Difference, paired, signed, spread
+from crcd.methods.names import join_name, split_name
 from markdown_rows import rows
 
 RESULTS = Path(__file__).parent
@@ -36,8 +36,7 @@ def less(baseline: str, setup: str, word: str | None) -> str:
 def ranks(setup: str, other: str) -> str:
     """What each method that two setups have gains over KD in either, and the rank correlation of these gains.
 
-    Methods of one seed alone are left out. The number of negatives, which is as many as a setup has room for, is no
-    part of their names here.
+    Methods of one seed alone are left out.
     """
     one, two = gains_of(setup), gains_of(other)
     shared = sorted(one.keys() & two.keys(), key=lambda name: -one[name].mean)
@@ -75,8 +74,15 @@ def scores_of(setup: str) -> Scores:
 
 
 def gains_of(setup: str) -> dict[str, Difference]:
-    """What each method gains over KD in a setup, of those with two seeds and more."""
-    scores = {re.sub(r"crc?d\.negatives=\d+,?", "", name).rstrip(",@"): of for name, of in scores_of(setup).items()}
+    """What each method gains over KD in a setup, of those with two seeds and more.
+
+    A number of negatives that all CRCD, or all CRD, of a setup have is no part of their names here.
+    """
+    scores = scores_of(setup)
+    for part in ("crcd", "crd"):
+        own = {name: split_name(name) for name in scores if part in split_name(name)[0]}
+        if len({changes.get(part, {}).pop("negatives", None) for _, changes in own.values()}) == 1:
+            scores = {join_name(*own[name]) if name in own else name: of for name, of in scores.items()}
     gains = {name: paired(of, scores["kd"]) for name, of in scores.items() if name != "kd"}
     return {name: gain for name, gain in gains.items() if gain is not None and gain.n > 1}
 
