@@ -18,8 +18,8 @@ from figures import STYLE
 
 RESULTS = ROOT / "results"
 LEARNERS = {"kd": "#7f7f7f", "embeddings remembered": "#d6604d", "elements remembered": "#2166ac"}
-SMALL_JOB = "image_size=16 holdout=0.2"
-"""Part of the name of the setup that all of its lines have."""
+SMALL_JOB = "folder epochs=20 lr=0.05 warmup_epochs=1.0 weight_decay=0.0005 image_size=16 holdout=0.2"
+"""How the name of the setup of all of its lines begins."""
 
 
 def memory() -> Figure:
@@ -50,7 +50,7 @@ def memory() -> Figure:
 
 def bound() -> Figure:
     """What a student gains over KD, over its bounds: a dot a learner and seed of the small job."""
-    entries = [entry for entry in Ledger(RESULTS / "ledger.jsonl").entries if SMALL_JOB in entry.setup]
+    entries = [entry for entry in Ledger(RESULTS / "ledger.jsonl").entries if entry.setup.startswith(SMALL_JOB)]
     kd = {entry.pair: entry.result["top1"] for entry in entries if entry.method == "kd"}
     figure = Figure(figsize=(7.5, 3), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2, sharey=True), ("mi_bound", "gradient_mi_bound"), strict=True):
@@ -71,7 +71,25 @@ def _has(entry: Entry, name: str, kind: str) -> bool:
     return name in entry.result and crcd.get("remember") == kind and usual
 
 
-FIGURES = {"memory": memory, "bound": bound}
+def failures() -> Figure:
+    """How often a relation is found and how hard it pulls, over the distance that the teacher sees, a line a seed."""
+    runs = json.loads((RESULTS / "failures-cpu.json").read_text(encoding="utf-8"))["runs"]
+    figure = Figure(figsize=(7.5, 3), layout="constrained")
+    found, pull = figure.subplots(1, 2)
+    for run in runs:
+        for kind, colour in {"one class": "#d6604d", "two classes": "#2166ac"}.items():
+            distance = [part["distance"] for part in run[kind]]
+            style = {"color": colour, "marker": "o", "markersize": 3, "linewidth": 0.8, "alpha": 0.7}
+            label = kind if run is runs[0] else None
+            found.plot(distance, [100 * part["found"] for part in run[kind]], label=label, **style)
+            pull.plot(distance, [part["pull"] for part in run[kind]], **style)
+    found.set(xlabel="distance of sample and anchor", title="relations found, %")
+    pull.set(xlabel="distance of sample and anchor", title="length of the gradient", ylim=(0, None))
+    found.legend(loc="lower right", title="sample and anchor of")
+    return figure
+
+
+FIGURES = {"memory": memory, "bound": bound, "failures": failures}
 
 
 def main(folder: Path) -> None:

@@ -70,10 +70,37 @@ def test_the_origin_has_its_share_of_the_loss(kernel, share):
         config = RelationConfig(negatives=20, dim=8, origin=origin, gradient_weight=0, kernel=kernel)
         return forward(filled(CRCDLoss(6, 9, config, labels=LABELS)))[0].loss
 
-    relations, samples = 12 * 11, 12 * 12 * share / (1 - share)  # weights of the pairs; no sample is its own anchor
-    expected = (relations * loss(0.0) + samples * loss(1.0)) / (relations + samples)
+    expected = (1 - share) * loss(0.0) + share * loss(1.0)
     assert abs(loss(0.0) - loss(1.0)) > 0.1
     torch.testing.assert_close(loss(share), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kernel", ["oracle", "streaming", "auto"])
+def test_pairs_weigh_as_much_as_the_teacher_has_them_apart(kernel):
+    config = RelationConfig(
+        source="batch", exclude="relax", pair_weight="distance", gradient_weight=0, kernel=kernel, dim=8
+    )
+    torch.manual_seed(0)
+    criterion = CRCDLoss(6, 9, config)
+    student, teacher, target, _ = views()
+    with torch.no_grad():
+        s_BD = criterion.feature.student_head(student.feature)
+        t_BD = criterion.feature.teacher_head(teacher.feature)
+    number = torch.arange(len(target))
+    terms, weights = [], []
+    for i, j in torch.cartesian_prod(number, number):
+        if i != j:
+            weights.append((t_BD[i] - t_BD[j]).norm())
+            others = (number != i) & (number != j)  # no sample is its own negative, nor is the anchor
+            terms.append(sum(infonce(a[i], b, b[j], i, others, config) for a, b in ((s_BD, t_BD), (t_BD, s_BD))))
+    expected = torch.tensor(weights) @ torch.stack(terms) / sum(weights)
+    torch.testing.assert_close(criterion(student, teacher, target).loss, expected, rtol=1e-5, atol=1e-5)
+
+
+def infonce(query_D, key_BD, anchor_D, itself, others_B, config):
+    query_D, key_BD = F.normalize(query_D - anchor_D, dim=0), F.normalize(key_BD - anchor_D, dim=1)
+    cosine_B = key_BD @ query_D / config.temperature
+    return torch.logaddexp(cosine_B[itself], cosine_B[others_B].logsumexp(0)) - cosine_B[itself]
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1])
@@ -82,7 +109,9 @@ def test_the_share_of_the_origin_is_one(share):
         RelationConfig(origin=share)
 
 
-@pytest.mark.parametrize("setting", [{"anchors": 8}, {"anchor_source": "bank"}, {"anchor_exclude": "exact"}])
+@pytest.mark.parametrize(
+    "setting", [{"anchors": 8}, {"anchor_source": "bank"}, {"anchor_exclude": "exact"}, {"pair_weight": "distance"}]
+)
 def test_the_origin_alone_leaves_nothing_to_choose(setting):
     (name,) = setting
     with pytest.raises(CrcdError, match=f"crcd.{name} is .*, but with crcd.origin 1 no sample is an anchor"):

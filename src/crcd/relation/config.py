@@ -44,10 +44,13 @@ class RelationConfig:
     anchor_source: Literal["current", "bank"] = "current"
     """Anchors are the batch's current teacher elements, or rows of the bank."""
     origin: float = 0.0
-    """Share of the origin among the anchors. From there an element is seen as itself, so samples are contrasted, as in
-    CRD, and not relations: 0 for relations alone, 1 for samples alone."""
+    """Share of the loss that is seen from the origin. From there an element is seen as itself, so samples are
+    contrasted, as in CRD, and not relations: 0 for relations alone, 1 for samples alone."""
     anchor_exclude: Literal["relax", "exact"] = "relax"
     """A sample is not seen from itself (relax), nor from any of its own class (exact)."""
+    pair_weight: Literal["equal", "distance"] = "equal"
+    """All pairs of sample and anchor weigh alike, or as much as the teacher has the two apart: the nearer they are, the
+    longer the gradient of their relation."""
     anchor_scope: Literal["gathered", "local"] = "gathered"
     """Of several processes each relates the samples of the whole batch, or those of its own share alone: less to
     compute, and numbers that depend on how many processes there are."""
@@ -84,7 +87,7 @@ class RelationConfig:
         ):
             if not holds:
                 raise CrcdError(f"crcd.{name} is {getattr(self, name)}: give {advice}")
-        for name in ("anchors", "anchor_source", "anchor_exclude") if self.origin == 1 else ():
+        for name in ("anchors", "anchor_source", "anchor_exclude", "pair_weight") if self.origin == 1 else ():
             if getattr(self, name) != getattr(RelationConfig, name):
                 raise CrcdError(
                     f"crcd.{name} is {getattr(self, name)}, but with crcd.origin 1 no sample is an anchor: leave it out"

@@ -14,27 +14,10 @@ from crcd.relation.contrast import Contrast
 from crcd.relation.direction import Direction
 from crcd.relation.mixture import Mixture
 from crcd.relation.negatives import Negatives
+from crcd.relation.pairs import Anchors, pair
 from crcd.relation.queue import Queue
 from crcd.relation.relations import Embedding
 from crcd.relation.source import Drawn, Elements, InBatch, NegativeSource
-
-
-class _Anchors(NamedTuple):
-    """What relations are seen from, by both networks.
-
-    Attributes:
-        student_AD: as the student's head embeds it, for the mirrored term.
-        teacher_AD: as the teacher's head does.
-        sample_A: its samples; -1 for the origin, which is none.
-        target_A: their classes; likewise.
-        weight_A: 0 for an anchor that is not known, 1 for others but the origin, which has its share of all.
-    """
-
-    student_AD: Tensor
-    teacher_AD: Tensor
-    sample_A: Tensor
-    target_A: Tensor
-    weight_A: Tensor
 
 
 class _Positives(NamedTuple):
@@ -97,11 +80,10 @@ class ElementContrast(nn.Module):
         s_BD, t_BD, weight_B, sample_B = s_BD[own], t_BD[own], weight_B[own], sample_B[own]
         drawn = Drawn(drawn.student.of(own), drawn.teacher.of(own))
 
-        anchors = self._anchors(s_BD.detach(), t_BD.detach(), sample_B, target_B[own], weight_B)
         positives = self._positives(s_BD.detach(), t_BD.detach(), sample_B, weight_B)
-        weight_BA = positives.weight_B[:, None] * anchors.weight_A * (sample_B[:, None] != anchors.sample_A)
-        if self.config.anchor_exclude == "exact":
-            weight_BA = weight_BA * ~batch.own_class(anchors.target_A)[own]
+        anchors = self._anchors(s_BD.detach(), t_BD.detach(), sample_B, target_B[own], weight_B)
+        own_BA = batch.own_class(anchors.target_A)[own]
+        anchors, weight_BA = pair(self.config, anchors, sample_B, positives.teacher_BD, own_BA, positives.weight_B)
         count_BA = drawn.teacher.count(len(s_BD), anchors.sample_A, len(anchors.teacher_AD))
         shared = (anchors.sample_A, weight_BA)
         student = self.student_term(s_BD, positives.teacher_BD, anchors.teacher_AD, *shared, drawn.teacher, count_BA)
@@ -110,30 +92,15 @@ class ElementContrast(nn.Module):
             self.source.update(batch)
         return Contrast(student.loss + mirrored.loss, student.mi_bound)
 
-    def _anchors(self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor, target_B: Tensor, weight_B: Tensor) -> _Anchors:
-        share = self.config.origin
-        if share == 0:
-            return self._sample_anchors(s_BD, t_BD, sample_B, target_B, weight_B)
-        origin_1D, none_1 = torch.zeros_like(s_BD[:1]), sample_B.new_full((1,), -1)
-        origin = _Anchors(origin_1D, origin_1D, none_1, none_1, weight_B.new_ones(1))
-        if share == 1:
-            return origin
-        samples = self._sample_anchors(s_BD, t_BD, sample_B, target_B, weight_B)
-        origin = origin._replace(weight_A=samples.weight_A.sum(dim=0, keepdim=True) * share / (1 - share))
-        return _Anchors(*map(torch.cat, zip(samples, origin, strict=True)))
-
-    def _sample_anchors(
-        self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor, target_B: Tensor, weight_B: Tensor
-    ) -> _Anchors:
+    def _anchors(self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor, target_B: Tensor, weight_B: Tensor) -> Anchors:
+        """Samples of the bank or the batch; none where the origin is the only anchor."""
         if self.config.anchor_source == "bank":
             assert isinstance(self.source, Bank)
             sample_A = self.source.draw_rows(self.config.anchors or len(s_BD))
             known_A = self.source.has(sample_A).to(weight_B.dtype)
-            return _Anchors(
-                *self._embed(*self.source.rows(sample_A)), sample_A, self.source.labels_N[sample_A], known_A
-            )
-        first = slice(self.config.anchors)
-        return _Anchors(s_BD[first], t_BD[first], sample_B[first], target_B[first], weight_B[first])
+            return Anchors(*self._embed(*self.source.rows(sample_A)), sample_A, self.source.labels_N[sample_A], known_A)
+        first = slice(0 if self.config.origin == 1 else self.config.anchors)
+        return Anchors(s_BD[first], t_BD[first], sample_B[first], target_B[first], weight_B[first])
 
     def _positives(self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor, weight_B: Tensor) -> _Positives:
         if self.config.positive_source == "bank":
