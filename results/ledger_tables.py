@@ -48,18 +48,20 @@ def ranks(setup: str, other: str) -> str:
 
 
 def probe(file: str, baseline: str) -> str:
-    """How well other images are told apart by the features of networks, each method less one, paired by run."""
+    """How well other images are told apart by the features of networks, each less one by the first probe, by run."""
     result = json.loads((RESULTS / file).read_text(encoding="utf-8"))
-    scores: dict[str, dict[str, dict[str, float]]] = {}
-    for network in result["networks"]:
-        for kind in ("linear", "sgd", "knn"):
-            scores.setdefault(network["name"], {}).setdefault(kind, {})[network["run"]] = network[kind]["top1"]
-    lines = []
-    for name, by_kind in scores.items():
-        top1 = [spread(list(by_run.values())) for by_run in by_kind.values()]
-        difference = None if name == baseline else paired(by_kind["linear"], scores[baseline]["linear"])
-        lines.append((name, top1[0].n, *top1, difference, "" if difference is None else interval(difference)))
-    heading = f"| network | runs | linear, % | sgd | knn | linear less {baseline} | 95 % interval |"
+    networks = result["networks"]
+    kinds = [kind for kind in ("linear", "sgd", "knn") if kind in networks[0]]
+    scores: dict[str, dict[str, list[float]]] = {}
+    for network in networks:
+        scores.setdefault(network["name"], {})[network["run"]] = [network[kind]["top1"] for kind in kinds]
+    first = {name: {run: top1[0] for run, top1 in by_run.items()} for name, by_run in scores.items()}
+    lines: list[tuple[object, ...]] = []
+    for name, by_run in scores.items():
+        difference = paired(first[name], first[baseline]) if name != baseline else None
+        told = (difference, interval(difference)) if difference else (None, None)
+        lines.append((name, len(by_run), *map(spread, zip(*by_run.values(), strict=True)), *told))
+    heading = f"| network | runs | {' | '.join(kinds)} | {kinds[0]} less {baseline} | 95 % interval |"
     return f"{rows(heading, lines)}\n\n{result['train_images']:,} images of {result['classes']} classes to learn from, \
 {result['test_images']:,} to score; commit {result['commit'][:7]}."
 
