@@ -84,6 +84,24 @@ def test_other_kinds_of_relations_are_read_too(settings, tmp_path):
         torch.testing.assert_close(cosine.positive[:63], (query * key).sum(dim=1), atol=1e-5, rtol=0)
 
 
+def test_from_the_origin_alone_samples_are_compared(settings, tmp_path):
+    crcd = RelationConfig(negatives=32, dim=16, origin=1, gradient_weight=0)
+    distill(replace(settings, methods=("crcd",), crcd=crcd, epochs=1, out=tmp_path / "run"))
+    (subject,) = subjects(find_runs([tmp_path / "run"]), None)
+    readings = read_networks(subject, Place("cpu"), lambda loader, _: loader.epoch(0))
+    state = torch.load(subject.first.folder.checkpoint, weights_only=True)["learners"]["crcd"]["method"]
+    heads = {name.removeprefix("relation.feature."): tensor for name, tensor in state.items()}
+    index = torch.linspace(0, len(readings.labels) - 1, 64).long()
+    s, t = (
+        embedded(heads, f"{who}_head", readings.networks[name].feature_ND[index])
+        for who, name in (("student", "crcd"), ("teacher", TEACHER))
+    )
+    found = critic_cosines(subject, "crcd", readings.networks["crcd"], readings.networks[TEACHER], readings.labels)
+    assert found.keys() == {"feature"}
+    torch.testing.assert_close(found["feature"].positive, (s * t).sum(dim=1), atol=1e-5, rtol=0)
+    assert len(found["feature"].negative) == (readings.labels[index][:, None] != readings.labels[index]).sum()
+
+
 def test_learners_without_relations_and_runs_without_their_heads(source, runs, tmp_path):
     with pytest.raises(CrcdError, match="kd has no relations"):
         cosines(source, "kd")

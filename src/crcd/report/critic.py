@@ -1,4 +1,7 @@
-"""What CRCD's critic sees: cosines of the relations of teacher and student in its trained embeddings."""
+"""What CRCD's critic sees: cosines of the relations of teacher and student in its trained embeddings.
+
+Where the origin is the only anchor, relations are the samples themselves.
+"""
 
 from typing import NamedTuple
 
@@ -19,10 +22,10 @@ IMAGES = 64
 
 
 class CriticCosines(NamedTuple):
-    """cos of anchor-teacher and anchor-student relations.
+    """cos of anchor-teacher and anchor-student relations, or of the samples of teacher and student.
 
     Attributes:
-        positive: of the same image, each with each anchor, [P].
+        positive: of the same image, relations each with each anchor, [P].
         negative: of images of another class, [Q].
     """
 
@@ -67,13 +70,16 @@ def _cosines(
 ) -> CriticCosines:
     s_BD = _embedding(config, state, "student_head", student_BE)
     t_BD = _embedding(config, state, "teacher_head", teacher_BE)
+    other_BM = labels_B[:, None] != labels_B
+    if config.origin == 1:
+        cosine_BM = s_BD @ t_BD.T
+        return CriticCosines(cosine_BM.diagonal(), cosine_BM[other_BM])
     relation = _relation(config, state)
     query_BAE = query_relations(relation, t_BD, s_BD)
     key_BAE = key_relations(relation, t_BD, t_BD[:, None])[:, :, 0]
     cosine_BAM = torch.einsum("bae,mae->bam", query_BAE, key_BAE)
     number = torch.arange(len(labels_B))
     away_BA = number[:, None] != number
-    other_BM = labels_B[:, None] != labels_B
     other_BAM = away_BA[:, :, None] & other_BM[:, None] & away_BA[None]
     return CriticCosines(cosine_BAM.diagonal(dim1=0, dim2=2).T[away_BA], cosine_BAM[other_BAM])
 
