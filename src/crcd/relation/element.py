@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from crcd import distributed
 from crcd.errors import CrcdError
+from crcd.relation.anchors import Anchors, pair
 from crcd.relation.bank import Bank
 from crcd.relation.config import RelationConfig
 from crcd.relation.contrast import Contrast
 from crcd.relation.direction import Direction
 from crcd.relation.mixture import Mixture
 from crcd.relation.negatives import Negatives
-from crcd.relation.pairs import Anchors, pair
 from crcd.relation.queue import Queue
 from crcd.relation.relations import Embedding
 from crcd.relation.source import Drawn, Elements, InBatch, NegativeSource

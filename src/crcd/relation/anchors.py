@@ -1,4 +1,4 @@
-"""Pairs of a sample and an anchor from which it is seen, and what each weighs."""
+"""Anchors, from which samples are seen, and what each pair of sample and anchor weighs."""
 
 from typing import NamedTuple
 
