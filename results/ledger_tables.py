@@ -17,19 +17,21 @@ Scores = dict[str, dict[tuple[int, str], float]]
 """Accuracy of each method by seed and teacher."""
 
 
-def beside(setup: str) -> str:
-    """What CRCD adds to each method that a setup has alone and with it."""
+def beside(setup: str, change: str) -> str:
+    """What CRCD, with a change of its settings, adds to each method that a setup has alone and with it."""
     scores = scores_of(setup)
-    pairs = {method: (f"crcd+{method}", method) for method in scores if f"crcd+{method}" in scores}
+    added = {method: f"crcd+{method}@{change}" for method in scores}
+    pairs = {method: (name, method) for method, name in added.items() if name in scores}
     return rows(
         "| method | seeds | with crcd, top-1 % | alone | difference | 95 % interval |", differences(scores, pairs)
     )
 
 
-def less(baseline: str, setup: str, word: str | None) -> str:
-    """Every method of a setup, or those with a word in their names, beside one of them."""
+def less(baseline: str, setup: str, methods: str | None) -> str:
+    """Every method of a setup, or those that are named, beside one of them."""
     scores = scores_of(setup)
-    pairs = {name: (name, baseline) for name in scores if name != baseline and (word is None or word in name)}
+    chosen = (name for name in scores if name != baseline) if methods is None else methods.split()
+    pairs = {name: (name, baseline) for name in chosen}
     return rows(f"| method | seeds | top-1 % | {baseline} | difference | 95 % interval |", differences(scores, pairs))
 
 

@@ -41,15 +41,15 @@ def setup(name: str) -> str:
 BLOCKS = {
     r"crcd compare (.+)": compared,
     r"ledger (.+)": setup,
-    r"beside (.+)": beside,
-    r"less (\S+) of (.+?)(?: for (\S+))?": less,
+    r"beside (.+) with (\S+)": beside,
+    r"less (\S+) of (.+?)(?: for (.+))?": less,
     r"ranks of (.+) and (.+)": ranks,
     r"probe (\S+) less (\S+)": probe,
     r"([\w-]+)": benchmark,
 }
-"""What stands between ``<!-- HEADING: begin -->`` and ``<!-- end -->``, by what its heading is: all of the lines of a
-setup, what CRCD adds to its other methods, its methods (those with a word in their names) less one of them, two setups
-beside each other, a file of a benchmark or of a probe."""
+"""What stands between ``<!-- HEADING: begin -->`` and ``<!-- end -->``, by what its heading is: all lines of a setup,
+what CRCD adds to its other methods, its methods (or those that are named) less one of them, two setups beside each
+other, a file of a benchmark or of a probe."""
 
 
 def filled(text: str) -> str:

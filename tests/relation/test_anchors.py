@@ -11,7 +11,9 @@ from criterion import LABELS, filled, forward, views
 
 def test_own_anchor_is_masked():
     """With one anchor, the first sample's own pair is left out: its feature gets no gradient."""
-    criterion = filled(CRCDLoss(6, 9, RelationConfig(negatives=20, anchors=1, gradient_weight=0), labels=LABELS))
+    criterion = filled(
+        CRCDLoss(6, 9, RelationConfig(negatives=20, anchors=1, origin=0, gradient_weight=0), labels=LABELS)
+    )
     terms, student, _ = forward(criterion)
     terms.loss.backward()
     assert student.feature.grad[0].abs().sum() == 0
@@ -25,7 +27,7 @@ def test_no_anchor_is_of_the_own_class(element, anchor):
     weights = {f"{other}_weight": float(other == element) for other in ("feature", "gradient")}
     source = "queue" if anchor == "current" else "bank"
     config = RelationConfig(
-        source=source, anchor_source=anchor, negatives=20, anchors=1, anchor_exclude="exact", **weights
+        source=source, anchor_source=anchor, negatives=20, anchors=1, origin=0, anchor_exclude="exact", **weights
     )
     criterion = filled(CRCDLoss(6, 9, config, labels=LABELS)).eval()
     torch.manual_seed(0)
@@ -78,7 +80,7 @@ def test_the_origin_has_its_share_of_the_loss(kernel, share):
 @pytest.mark.parametrize("kernel", ["oracle", "streaming", "auto"])
 def test_pairs_weigh_as_much_as_the_teacher_has_them_apart(kernel):
     config = RelationConfig(
-        source="batch", exclude="relax", pair_weight="distance", gradient_weight=0, kernel=kernel, dim=8
+        source="batch", exclude="relax", origin=0, pair_weight="distance", gradient_weight=0, kernel=kernel, dim=8
     )
     torch.manual_seed(0)
     criterion = CRCDLoss(6, 9, config)

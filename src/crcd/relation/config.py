@@ -43,7 +43,7 @@ class RelationConfig:
     """Number A of anchors; None takes every sample of the batch."""
     anchor_source: Literal["current", "bank"] = "current"
     """Anchors are the batch's current teacher elements, or rows of the bank."""
-    origin: float = 0.0
+    origin: float = 0.5
     """Share of the loss that is seen from the origin. From there an element is seen as itself, so samples are
     contrasted, as in CRD, and not relations: 0 for relations alone, 1 for samples alone."""
     anchor_exclude: Literal["relax", "exact"] = "relax"
