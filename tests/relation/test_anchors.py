@@ -80,7 +80,7 @@ def test_the_origin_has_its_share_of_the_loss(kernel, share):
 @pytest.mark.parametrize("kernel", ["oracle", "streaming", "auto"])
 def test_pairs_weigh_as_much_as_the_teacher_has_them_apart(kernel):
     config = RelationConfig(
-        source="batch", exclude="relax", origin=0, pair_weight="distance", gradient_weight=0, kernel=kernel, dim=8
+        source="batch", exclude="relax", origin=0, pair_weighting="distance", gradient_weight=0, kernel=kernel, dim=8
     )
     torch.manual_seed(0)
     criterion = CRCDLoss(6, 9, config)
@@ -112,7 +112,7 @@ def test_the_share_of_the_origin_is_one(share):
 
 
 @pytest.mark.parametrize(
-    "setting", [{"anchors": 8}, {"anchor_source": "bank"}, {"anchor_exclude": "exact"}, {"pair_weight": "distance"}]
+    "setting", [{"anchors": 8}, {"anchor_source": "bank"}, {"anchor_exclude": "exact"}, {"pair_weighting": "distance"}]
 )
 def test_the_origin_alone_leaves_nothing_to_choose(setting):
     (name,) = setting

@@ -44,7 +44,7 @@ def pair(
     """Samples and anchors, with the origin as a last anchor if it has a share.
 
     A sample is not seen from itself, with ``anchor_exclude="exact"`` nor from its own class. With
-    ``pair_weight="distance"`` a pair weighs |t_i - a_j|: the gradient of its loss is the longer, the nearer the two.
+    ``pair_weighting="distance"`` a pair weighs |t_i - a_j|: the gradient of its loss is the longer, the nearer the two.
 
     Args:
         config: settings.
@@ -57,7 +57,7 @@ def pair(
     weight_BA = weight_B[:, None] * anchors.weight_A * (sample_B[:, None] != anchors.sample_A)
     if config.anchor_exclude == "exact":
         weight_BA = weight_BA * ~own_BA
-    if config.pair_weight == "distance":
+    if config.pair_weighting == "distance":
         weight_BA = weight_BA * (2 - 2 * teacher_BD @ anchors.teacher_AD.T).clamp_min(0).sqrt()
     if config.origin == 0:
         return Pairs(anchors, weight_BA)

@@ -48,7 +48,7 @@ class RelationConfig:
     contrasted, as in CRD, and not relations: 0 for relations alone, 1 for samples alone."""
     anchor_exclude: Literal["relax", "exact"] = "relax"
     """A sample is not seen from itself (relax), nor from any of its own class (exact)."""
-    pair_weight: Literal["equal", "distance"] = "equal"
+    pair_weighting: Literal["equal", "distance"] = "equal"
     """All pairs of sample and anchor weigh alike, or as much as the teacher has the two apart: the nearer they are, the
     longer the gradient of their relation."""
     anchor_scope: Literal["gathered", "local"] = "gathered"
@@ -87,7 +87,7 @@ class RelationConfig:
         ):
             if not holds:
                 raise CrcdError(f"crcd.{name} is {getattr(self, name)}: give {advice}")
-        for name in ("anchors", "anchor_source", "anchor_exclude", "pair_weight") if self.origin == 1 else ():
+        for name in ("anchors", "anchor_source", "anchor_exclude", "pair_weighting") if self.origin == 1 else ():
             if getattr(self, name) != getattr(RelationConfig, name):
                 raise CrcdError(
                     f"crcd.{name} is {getattr(self, name)}, but with crcd.origin 1 no sample is an anchor: leave it out"
