@@ -56,9 +56,10 @@ def filled(text: str) -> str:
     """The text with its tables made anew."""
 
     def block(match: re.Match[str]) -> str:
-        made = ((re.fullmatch(pattern, match[1]), make) for pattern, make in BLOCKS.items())
-        table = next(make(*found.groups()) for found, make in made if found)
-        return f"<!-- {match[1]}: begin -->\n{table}\n<!-- end -->"
+        for pattern, make in BLOCKS.items():
+            if found := re.fullmatch(pattern, match[1]):
+                return f"<!-- {match[1]}: begin -->\n{make(*found.groups())}\n<!-- end -->"
+        raise ValueError(f"no table is called '{match[1]}'")
 
     return re.sub(r"<!-- ([^\n]+): begin -->\n.*?<!-- end -->", block, text, flags=re.DOTALL)
 

@@ -1,11 +1,16 @@
 """From where CRCDLoss sees samples: not from themselves, nor from their class; or from the origin."""
 
+import math
+
 import pytest
 import torch
 from torch.nn import functional as F
 
 from crcd.errors import CrcdError
 from crcd.relation import CRCDLoss, RelationConfig
+from crcd.relation.contrast import sample_contrast
+from crcd.relation.negatives import Negatives
+from crcd.relation.objectives import NCE, InfoNCE
 from criterion import LABELS, filled, forward, views
 
 
@@ -66,15 +71,66 @@ def test_from_the_origin_samples_are_contrasted(kernel):
 
 @pytest.mark.parametrize("kernel", ["oracle", "streaming", "auto"])
 @pytest.mark.parametrize("share", [0.25, 0.5])
-def test_the_origin_has_its_share_of_the_loss(kernel, share):
-    def loss(origin: float) -> torch.Tensor:
-        torch.manual_seed(0)
-        config = RelationConfig(negatives=20, dim=8, origin=origin, gradient_weight=0, kernel=kernel)
-        return forward(filled(CRCDLoss(6, 9, config, labels=LABELS)))[0].loss
+@pytest.mark.parametrize("objective", ["infonce", "nce"])
+@pytest.mark.parametrize("relation", ["difference", "mlp"])
+def test_the_origin_has_its_share_of_the_loss(kernel, share, objective, relation):
+    """Samples are contrasted as they are, whatever the relation, and NCE has a constant for each kind."""
 
-    expected = (1 - share) * loss(0.0) + share * loss(1.0)
-    assert abs(loss(0.0) - loss(1.0)) > 0.1
-    torch.testing.assert_close(loss(share), expected, rtol=1e-5, atol=1e-6)
+    def terms(origin: float, relation: str) -> tuple[torch.Tensor, torch.Tensor]:
+        torch.manual_seed(0)
+        config = RelationConfig(
+            negatives=20,
+            dim=8,
+            hidden=8,
+            origin=origin,
+            objective=objective,
+            relation=relation,
+            gradient_weight=0,
+            kernel=kernel,
+        )
+        found = forward(filled(CRCDLoss(6, 9, config, labels=LABELS)))[0]
+        return torch.stack([found.loss, found.mi_bound])
+
+    relations, samples = terms(0.0, relation), terms(1.0, "difference")
+    assert abs(relations[0] - samples[0]) > 0.1
+    expected = (1 - share) * relations + share * samples
+    torch.testing.assert_close(terms(share, relation), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("objective", [InfoNCE(0.2), NCE(0.2, torch.tensor(3.0, dtype=torch.float64), 60)])
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_contrast_of_samples_against_loops(objective, shared):
+    torch.manual_seed(0)
+    query_BD, positive_BD, rows = (F.normalize(torch.randn(n, 4, dtype=torch.float64), dim=1) for n in (5, 5, 9))
+    index_BK = None if shared else torch.randint(0, 9, (5, 6))
+    excluded_BK = torch.rand(5, 9 if shared else 6) < 0.4
+    excluded_BK[3] = True  # a sample without negatives
+    weight_B = torch.tensor([1.0, 0.0, 0.5, 1.0, 2.0], dtype=torch.float64)
+    losses, bounds = [], []
+    for i in (0, 2, 4):
+        keys = rows if shared else rows[index_BK[i]]
+        cosines = [float(query_BD[i] @ key) for key, out in zip(keys, excluded_BK[i], strict=True) if not out]
+        positive, k = float(query_BD[i] @ positive_BD[i]), len(cosines)
+        if isinstance(objective, InfoNCE):
+            exponentials = [math.exp(cosine / 0.2) for cosine in (positive, *cosines)]
+            losses.append(-math.log(exponentials[0] / sum(exponentials)))
+            bounds.append(math.log(k + 1) - losses[-1])
+        else:
+            p, *others = (math.exp(cosine / 0.2 - 3.0) for cosine in (positive, *cosines))
+            q = k / 60
+            losses.append(-math.log(p / (p + q)) - sum(math.log(q / (other + q)) for other in others))
+            bounds.append(math.log(k) + math.log(p / (p + q)))
+    shares = torch.tensor([1.0, 0.5, 2.0], dtype=torch.float64) / 3.5
+
+    def loss(query):
+        return sample_contrast(query, positive_BD, Negatives(rows, index_BK, excluded_BK), objective, weight_B)
+
+    found = loss(query_BD)
+    torch.testing.assert_close(found.loss, shares @ torch.tensor(losses, dtype=torch.float64))
+    torch.testing.assert_close(found.mi_bound, shares @ torch.tensor(bounds, dtype=torch.float64))
+    assert torch.autograd.gradcheck(lambda query: loss(query).loss, query_BD.clone().requires_grad_())
+    nothing = sample_contrast(query_BD, positive_BD, Negatives(rows), objective, torch.zeros_like(weight_B))
+    assert (float(nothing.loss), float(nothing.mi_bound)) == (0, 0)
 
 
 @pytest.mark.parametrize("kernel", ["oracle", "streaming", "auto"])
@@ -112,9 +168,16 @@ def test_the_share_of_the_origin_is_one(share):
 
 
 @pytest.mark.parametrize(
-    "setting", [{"anchors": 8}, {"anchor_source": "bank"}, {"anchor_exclude": "exact"}, {"pair_weighting": "distance"}]
+    "setting",
+    [
+        {"relation": "mlp"},
+        {"anchors": 8},
+        {"anchor_source": "bank"},
+        {"anchor_exclude": "exact"},
+        {"pair_weighting": "distance"},
+    ],
 )
 def test_the_origin_alone_leaves_nothing_to_choose(setting):
     (name,) = setting
-    with pytest.raises(CrcdError, match=f"crcd.{name} is .*, but with crcd.origin 1 no sample is an anchor"):
+    with pytest.raises(CrcdError, match=f"crcd.{name} is .*, but with crcd.origin 1 there are no relations"):
         RelationConfig(source="bank", origin=1, **setting)

@@ -44,8 +44,8 @@ class RelationConfig:
     anchor_source: Literal["current", "bank"] = "current"
     """Anchors are the batch's current teacher elements, or rows of the bank."""
     origin: float = 0.5
-    """Share of the loss that is seen from the origin. From there an element is seen as itself, so samples are
-    contrasted, as in CRD, and not relations: 0 for relations alone, 1 for samples alone."""
+    """Share of the loss that is seen from the origin, where an element is seen as itself and no relation is made: of
+    samples that are contrasted, as CRD does. 0 for relations alone, 1 for samples alone."""
     anchor_exclude: Literal["relax", "exact"] = "relax"
     """A sample is not seen from itself (relax), nor from any of its own class (exact)."""
     pair_weighting: Literal["equal", "distance"] = "equal"
@@ -87,10 +87,11 @@ class RelationConfig:
         ):
             if not holds:
                 raise CrcdError(f"crcd.{name} is {getattr(self, name)}: give {advice}")
-        for name in ("anchors", "anchor_source", "anchor_exclude", "pair_weighting") if self.origin == 1 else ():
+        of_relations = ("relation", "anchors", "anchor_source", "anchor_exclude", "pair_weighting")
+        for name in of_relations if self.origin == 1 else ():
             if getattr(self, name) != getattr(RelationConfig, name):
                 raise CrcdError(
-                    f"crcd.{name} is {getattr(self, name)}, but with crcd.origin 1 no sample is an anchor: leave it out"
+                    f"crcd.{name} is {getattr(self, name)}, but with crcd.origin 1 there are no relations: leave it out"
                 )
         for name, value in (
             ("anchor_source", "bank"),

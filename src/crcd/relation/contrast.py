@@ -1,4 +1,4 @@
-"""The relation contrastive loss as a pure function."""
+"""The contrast of relations, and that of samples themselves, as pure functions."""
 
 from typing import NamedTuple
 
@@ -75,3 +75,33 @@ def relation_contrast(
         loss, loss_BA, positive_BA = compute(problem)
     bound = (weight_BA * objective.bound(loss_BA, positive_BA, count_BA)).sum()
     return Contrast(loss, bound.detach())
+
+
+def sample_contrast(
+    query_BD: Tensor, positive_BD: Tensor, negatives: Negatives, objective: Objective, weight_B: Tensor
+) -> Contrast:
+    """Contrast of samples themselves, which is how they are seen from the origin: the cosine of two elements as it is.
+
+    Args:
+        query_BD: s, embedded unit rows; receives the gradient.
+        positive_BD: t_i of the same samples; a constant, like negatives.
+        negatives: t_k, with what must not be used.
+        objective: ``InfoNCE`` or ``NCE``.
+        weight_B: weight of each sample, 0 or more. Those without a usable negative weigh nothing.
+
+    Returns:
+        The mean over samples, sum(w L) / sum(w), and the mutual-information bound; both are 0 when all weights are.
+    """
+    with torch.autocast(query_BD.device.type, enabled=False):
+        cosine_BK = query_BD @ negatives.rows.detach().T
+        if negatives.index_BK is not None:
+            cosine_BK = cosine_BK.gather(1, negatives.index_BK)
+        excluded_BK = negatives.excluded_BK
+        usable_BK = torch.ones_like(cosine_BK, dtype=torch.bool) if excluded_BK is None else ~excluded_BK
+        count_B = usable_BK.sum(dim=1).to(query_BD.dtype)
+        weight_B = weight_B * (count_B > 0)
+        weight_B = weight_B / weight_B.sum().clamp_min(1e-12)
+        positive_B = (query_BD * positive_BD.detach()).sum(dim=1)
+        loss_B = objective.loss(positive_B, cosine_BK, usable_BK, count_B)
+        bound = (weight_B * objective.bound(loss_B.detach(), positive_B.detach(), count_B)).sum()
+    return Contrast((weight_B * loss_B).sum(), bound)

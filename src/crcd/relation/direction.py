@@ -1,6 +1,7 @@
-"""One direction of the contrast: the student's relations against the teacher's, or the mirrored one."""
+"""One direction of a contrast: the student's relations or samples against the teacher's, or the mirrored one."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -8,14 +9,14 @@ from torch import Tensor, nn
 
 from crcd import distributed
 from crcd.relation.config import RelationConfig
-from crcd.relation.contrast import Contrast, relation_contrast
+from crcd.relation.contrast import Contrast, relation_contrast, sample_contrast
 from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import NCE, InfoNCE, Objective
 from crcd.relation.relations import DifferenceNetwork, MLPNetwork
 
 
 class Direction(nn.Module):
-    """One direction of the contrast: its relation network and, for NCE, its constant Z frozen on the first batch.
+    """One direction of a contrast, and for NCE its constant Z, frozen on the first batch.
 
     Z = N * mean over the pairs and keys of exp(cos / tau).
     """
@@ -23,8 +24,40 @@ class Direction(nn.Module):
     def __init__(self, config: RelationConfig, num_samples: int) -> None:
         super().__init__()
         self.config, self.num_samples = config, num_samples
-        self.network = MLPNetwork(config.dim, config.hidden) if config.relation == "mlp" else DifferenceNetwork()
         self.log_z: Tensor | None = None
+
+    def contrasted(self, query: Tensor, contrast: Callable[[Objective], Contrast]) -> Contrast:
+        """What a contrast of queries gives with the objective of the settings."""
+
+        def found(objective: Objective) -> Contrast:
+            own = contrast(objective)
+            return own if self.config.anchor_scope == "gathered" else Contrast(*distributed.mean(torch.stack(own)))
+
+        if self.config.objective == "infonce":
+            return found(InfoNCE(self.config.temperature))
+        if self.log_z is None:
+            with torch.no_grad():
+                mean = found(_SumOfExponentials(self.config.temperature)).mi_bound
+            if mean == 0:  # the batch has no usable negative
+                return Contrast(query.sum() * 0, torch.zeros_like(mean))
+            self.log_z = mean.log() + math.log(self.num_samples)
+        return found(NCE(self.config.temperature, self.log_z, self.num_samples))
+
+    def get_extra_state(self) -> Tensor:
+        """Log Z, empty before it is known: formats that hold tensors alone keep it, too."""
+        return torch.empty(0) if self.log_z is None else self.log_z
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take log Z back."""
+        self.log_z = state if state.numel() else None
+
+
+class Relations(Direction):
+    """A direction of the relation contrast, with its relation network."""
+
+    def __init__(self, config: RelationConfig, num_samples: int) -> None:
+        super().__init__(config, num_samples)
+        self.network = MLPNetwork(config.dim, config.hidden) if config.relation == "mlp" else DifferenceNetwork()
 
     def forward(
         self,
@@ -37,7 +70,7 @@ class Direction(nn.Module):
         count: Tensor,
     ) -> Contrast:
         def contrast(objective: Objective) -> Contrast:
-            found = relation_contrast(
+            return relation_contrast(
                 self.network(),
                 query,
                 positive,
@@ -49,25 +82,15 @@ class Direction(nn.Module):
                 count_BA=count,
                 kernel=self.config.kernel,
             )
-            return found if self.config.anchor_scope == "gathered" else Contrast(*distributed.mean(torch.stack(found)))
 
-        if self.config.objective == "infonce":
-            return contrast(InfoNCE(self.config.temperature))
-        if self.log_z is None:
-            with torch.no_grad():
-                mean = contrast(_SumOfExponentials(self.config.temperature)).mi_bound
-            if mean == 0:  # the batch has no usable negative
-                return Contrast(query.sum() * 0, torch.zeros_like(mean))
-            self.log_z = mean.log() + math.log(self.num_samples)
-        return contrast(NCE(self.config.temperature, self.log_z, self.num_samples))
+        return self.contrasted(query, contrast)
 
-    def get_extra_state(self) -> Tensor:
-        """Log Z, empty before it is known: formats that hold tensors alone keep it, too."""
-        return torch.empty(0) if self.log_z is None else self.log_z
 
-    def set_extra_state(self, state: Tensor) -> None:
-        """Take log Z back."""
-        self.log_z = state if state.numel() else None
+class Samples(Direction):
+    """A direction of the contrast of samples themselves."""
+
+    def forward(self, query: Tensor, positive: Tensor, weight: Tensor, keys: Negatives) -> Contrast:
+        return self.contrasted(query, lambda objective: sample_contrast(query, positive, keys, objective, weight))
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from crcd import distributed
 from crcd.errors import CrcdError
-from crcd.relation.anchors import Anchors, pair
+from crcd.relation.anchors import Anchors, pair_weights
 from crcd.relation.bank import Bank
 from crcd.relation.config import RelationConfig
 from crcd.relation.contrast import Contrast
-from crcd.relation.direction import Direction
+from crcd.relation.direction import Relations, Samples
 from crcd.relation.mixture import Mixture
 from crcd.relation.negatives import Negatives
 from crcd.relation.queue import Queue
@@ -54,7 +54,10 @@ class ElementContrast(nn.Module):
         self.teacher_head = Embedding(teacher_dim, config.dim, bias=bias)
         self.source = _build_source(config, labels_N, student_dim, teacher_dim, unlabelled=unlabelled)
         num_samples = 0 if labels_N is None else len(labels_N) if unlabelled else int((labels_N >= 0).sum())
-        self.student_term, self.mirrored_term = Direction(config, num_samples), Direction(config, num_samples)
+        if config.origin < 1:
+            self.student_term, self.mirrored_term = Relations(config, num_samples), Relations(config, num_samples)
+        if config.origin > 0:
+            self.student_samples, self.mirrored_samples = Samples(config, num_samples), Samples(config, num_samples)
 
     def forward(
         self,
@@ -81,25 +84,52 @@ class ElementContrast(nn.Module):
         drawn = Drawn(drawn.student.of(own), drawn.teacher.of(own))
 
         positives = self._positives(s_BD.detach(), t_BD.detach(), sample_B, weight_B)
-        anchors = self._anchors(s_BD.detach(), t_BD.detach(), sample_B, target_B[own], weight_B)
-        own_BA = batch.own_class(anchors.target_A)[own]
-        anchors, weight_BA = pair(self.config, anchors, sample_B, positives.teacher_BD, own_BA, positives.weight_B)
-        count_BA = drawn.teacher.count(len(s_BD), anchors.sample_A, len(anchors.teacher_AD))
-        shared = (anchors.sample_A, weight_BA)
-        student = self.student_term(s_BD, positives.teacher_BD, anchors.teacher_AD, *shared, drawn.teacher, count_BA)
-        mirrored = self.mirrored_term(t_BD, positives.student_BD, anchors.student_AD, *shared, drawn.student, count_BA)
+        terms: list[tuple[float, Contrast, Contrast]] = []
+        if self.config.origin < 1:
+            anchors = self._anchors(s_BD.detach(), t_BD.detach(), sample_B, target_B[own], weight_B)
+            own_BA = batch.own_class(anchors.target_A)[own]
+            relations = self._relations(s_BD, t_BD, sample_B, positives, anchors, own_BA, drawn)
+            terms.append((1 - self.config.origin, *relations))
+        if self.config.origin > 0:
+            terms.append((self.config.origin, *self._samples(s_BD, t_BD, positives, drawn)))
+        loss = sum((share * (student.loss + mirrored.loss) for share, student, mirrored in terms), s_BD.new_zeros(()))
+        bound = sum((share * student.mi_bound for share, student, _ in terms), s_BD.new_zeros(()))
         if self.training:
             self.source.update(batch)
-        return Contrast(student.loss + mirrored.loss, student.mi_bound)
+        return Contrast(loss, bound)
+
+    def _relations(
+        self,
+        s_BD: Tensor,
+        t_BD: Tensor,
+        sample_B: Tensor,
+        positives: _Positives,
+        anchors: Anchors,
+        own_BA: Tensor,
+        drawn: Drawn,
+    ) -> tuple[Contrast, Contrast]:
+        weight_BA = pair_weights(self.config, anchors, sample_B, positives.teacher_BD, own_BA, positives.weight_B)
+        count_BA = drawn.teacher.count(len(s_BD), anchors.sample_A, len(anchors.teacher_AD))
+        pairs = (anchors.sample_A, weight_BA)
+        return (
+            self.student_term(s_BD, positives.teacher_BD, anchors.teacher_AD, *pairs, drawn.teacher, count_BA),
+            self.mirrored_term(t_BD, positives.student_BD, anchors.student_AD, *pairs, drawn.student, count_BA),
+        )
+
+    def _samples(self, s_BD: Tensor, t_BD: Tensor, positives: _Positives, drawn: Drawn) -> tuple[Contrast, Contrast]:
+        return (
+            self.student_samples(s_BD, positives.teacher_BD, positives.weight_B, drawn.teacher),
+            self.mirrored_samples(t_BD, positives.student_BD, positives.weight_B, drawn.student),
+        )
 
     def _anchors(self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor, target_B: Tensor, weight_B: Tensor) -> Anchors:
-        """Samples of the bank or the batch; none where the origin is the only anchor."""
+        """Samples of the bank or the batch."""
         if self.config.anchor_source == "bank":
             assert isinstance(self.source, Bank)
             sample_A = self.source.draw_rows(self.config.anchors or len(s_BD))
             known_A = self.source.has(sample_A).to(weight_B.dtype)
             return Anchors(*self._embed(*self.source.rows(sample_A)), sample_A, self.source.labels_N[sample_A], known_A)
-        first = slice(0 if self.config.origin == 1 else self.config.anchors)
+        first = slice(self.config.anchors)
         return Anchors(s_BD[first], t_BD[first], sample_B[first], target_B[first], weight_B[first])
 
     def _positives(self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor, weight_B: Tensor) -> _Positives:

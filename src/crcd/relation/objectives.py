@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 MIN_TEMPERATURE = 0.02  # exp(-2 / tau) must not vanish in float32
 
@@ -25,6 +26,12 @@ class InfoNCE:
 
     def __post_init__(self) -> None:
         _check_temperature(self.temperature)
+
+    def loss(self, positive_cosine: Tensor, negative_cosine: Tensor, usable: Tensor, count: Tensor) -> Tensor:
+        """L of each [...], from the cosines of its positive, [...], and its negatives, [..., K]."""
+        negative_cosine = negative_cosine.masked_fill(~usable, -torch.inf)
+        cosine = torch.cat([positive_cosine[..., None], negative_cosine], dim=-1)
+        return -F.log_softmax(cosine / self.temperature, dim=-1)[..., 0]
 
     def bound(self, loss_BA: Tensor, positive_cosine_BA: Tensor, count_BA: Tensor) -> Tensor:
         """Lower bound of the mutual information of each pair, nats, for ``count_BA`` usable negatives."""
@@ -50,6 +57,11 @@ class NCE:
 
     def __post_init__(self) -> None:
         _check_temperature(self.temperature)
+
+    def loss(self, positive_cosine: Tensor, negative_cosine: Tensor, usable: Tensor, count: Tensor) -> Tensor:
+        """L of each [...], from the cosines of its positive, [...], and its negatives, [..., K], ``count`` usable."""
+        log_odds = self.log_odds(negative_cosine, count[..., None]).masked_fill(~usable, -torch.inf)
+        return F.softplus(-self.log_odds(positive_cosine, count)) + F.softplus(log_odds).sum(dim=-1)
 
     def log_odds(self, cosine: Tensor, count: Tensor) -> Tensor:
         """log(P / q) = cos / tau - log Z - log(K / N)."""

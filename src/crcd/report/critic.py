@@ -1,6 +1,6 @@
 """What CRCD's critic sees: cosines of the relations of teacher and student in its trained embeddings.
 
-Where the origin is the only anchor, relations are the samples themselves.
+Of a learner that contrasts relations and samples, the relations are looked at; of one of samples alone, the samples.
 """
 
 from typing import NamedTuple

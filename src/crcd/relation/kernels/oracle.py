@@ -5,10 +5,8 @@ The truth for tests. Memory is B * A * (K + 1) * D numbers.
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from crcd.relation.kernels.problem import Problem
-from crcd.relation.objectives import InfoNCE
 from crcd.relation.relations import key_relations, query_relations
 
 
@@ -31,10 +29,5 @@ def contrast(p: Problem) -> tuple[Tensor, Tensor, Tensor]:
         "bae,bame->bam", query_relations(relation, anchor_AD, query_BD), key_relations(relation, anchor_AD, key_BMD)
     )
     positive_BA, negative_BAK = cosine_BAM[..., 0], cosine_BAM[..., 1:]
-    if isinstance(objective, InfoNCE):
-        logit_BAM = torch.cat([positive_BA[..., None], negative_BAK.masked_fill(~usable_BAK, -torch.inf)], dim=-1)
-        loss_BA = -F.log_softmax(logit_BAM / objective.temperature, dim=-1)[..., 0]
-    else:
-        log_odds_BAK = objective.log_odds(negative_BAK, p.count_BA[..., None]).masked_fill(~usable_BAK, -torch.inf)
-        loss_BA = F.softplus(-objective.log_odds(positive_BA, p.count_BA)) + F.softplus(log_odds_BAK).sum(dim=-1)
+    loss_BA = objective.loss(positive_BA, negative_BAK, usable_BAK, p.count_BA)
     return (p.weight_BA * loss_BA).sum(), loss_BA.detach(), positive_BA.detach()
