@@ -123,13 +123,13 @@ def test_the_contrast_of_samples_against_loops(objective, shared):
     shares = torch.tensor([1.0, 0.5, 2.0], dtype=torch.float64) / 3.5
 
     def loss(query):
-        return sample_contrast(query, positive_BD, Negatives(rows, index_BK, excluded_BK), objective, weight_B)
+        return sample_contrast(query, positive_BD, Negatives(rows, index_BK, excluded_BK), objective, weight_B=weight_B)
 
     found = loss(query_BD)
     torch.testing.assert_close(found.loss, shares @ torch.tensor(losses, dtype=torch.float64))
     torch.testing.assert_close(found.mi_bound, shares @ torch.tensor(bounds, dtype=torch.float64))
     assert torch.autograd.gradcheck(lambda query: loss(query).loss, query_BD.clone().requires_grad_())
-    nothing = sample_contrast(query_BD, positive_BD, Negatives(rows), objective, torch.zeros_like(weight_B))
+    nothing = sample_contrast(query_BD, positive_BD, Negatives(rows), objective, weight_B=torch.zeros_like(weight_B))
     assert (float(nothing.loss), float(nothing.mi_bound)) == (0, 0)
 
 

@@ -1,7 +1,7 @@
 """The method itself: relations between samples, contrasted between teacher and student. Needs torch only."""
 
 from crcd.relation.config import RelationConfig
-from crcd.relation.contrast import Contrast, relation_contrast
+from crcd.relation.contrast import Contrast, relation_contrast, sample_contrast
 from crcd.relation.gradient import feature_gradient, feature_gradient_autograd
 from crcd.relation.loss import CRCDLoss, CRCDTerms
 from crcd.relation.mixture import Mixture
@@ -25,4 +25,5 @@ __all__ = [
     "feature_gradient",
     "feature_gradient_autograd",
     "relation_contrast",
+    "sample_contrast",
 ]

@@ -26,7 +26,12 @@ class Anchors(NamedTuple):
 
 
 def pair_weights(
-    config: RelationConfig, anchors: Anchors, sample_B: Tensor, teacher_BD: Tensor, own_BA: Tensor, weight_B: Tensor
+    config: RelationConfig,
+    anchors: Anchors,
+    sample_B: Tensor,
+    teacher_BD: Tensor,
+    own_BA: Tensor | None,
+    weight_B: Tensor,
 ) -> Tensor:
     """Weight of each sample as seen from each anchor, 0 or more, [B, A]; only their proportions count.
 
@@ -38,11 +43,11 @@ def pair_weights(
         anchors: samples of the batch or the bank.
         sample_B: sample numbers.
         teacher_BD: t_i, unit rows.
-        own_BA: True where an anchor is of the sample's class.
+        own_BA: True where an anchor is of the sample's class, which then is no anchor of it; None where it may be.
         weight_B: of each sample.
     """
     weight_BA = weight_B[:, None] * anchors.weight_A * (sample_B[:, None] != anchors.sample_A)
-    if config.anchor_exclude == "exact":
+    if own_BA is not None:
         weight_BA = weight_BA * ~own_BA
     if config.pair_weighting == "distance":
         weight_BA = weight_BA * (2 - 2 * teacher_BD @ anchors.teacher_AD.T).clamp_min(0).sqrt()

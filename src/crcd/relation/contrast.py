@@ -78,7 +78,13 @@ def relation_contrast(
 
 
 def sample_contrast(
-    query_BD: Tensor, positive_BD: Tensor, negatives: Negatives, objective: Objective, weight_B: Tensor
+    query_BD: Tensor,
+    positive_BD: Tensor,
+    negatives: Negatives,
+    objective: Objective,
+    *,
+    weight_B: Tensor,
+    count_B: Tensor | None = None,
 ) -> Contrast:
     """Contrast of samples themselves, which is how they are seen from the origin: the cosine of two elements as it is.
 
@@ -88,19 +94,21 @@ def sample_contrast(
         negatives: t_k, with what must not be used.
         objective: ``InfoNCE`` or ``NCE``.
         weight_B: weight of each sample, 0 or more. Those without a usable negative weigh nothing.
+        count_B: usable negatives of each sample, where several calls have the same; None to count here.
 
     Returns:
         The mean over samples, sum(w L) / sum(w), and the mutual-information bound; both are 0 when all weights are.
     """
+    if count_B is None:
+        count_B = negatives.count(len(query_BD), None, 1)[:, 0]
+    weight_B = weight_B * (count_B > 0)
+    weight_B = weight_B / weight_B.sum().clamp_min(1e-12)
     with torch.autocast(query_BD.device.type, enabled=False):
         cosine_BK = query_BD @ negatives.rows.detach().T
         if negatives.index_BK is not None:
             cosine_BK = cosine_BK.gather(1, negatives.index_BK)
         excluded_BK = negatives.excluded_BK
         usable_BK = torch.ones_like(cosine_BK, dtype=torch.bool) if excluded_BK is None else ~excluded_BK
-        count_B = usable_BK.sum(dim=1).to(query_BD.dtype)
-        weight_B = weight_B * (count_B > 0)
-        weight_B = weight_B / weight_B.sum().clamp_min(1e-12)
         positive_B = (query_BD * positive_BD.detach()).sum(dim=1)
         loss_B = objective.loss(positive_B, cosine_BK, usable_BK, count_B)
         bound = (weight_B * objective.bound(loss_B.detach(), positive_B.detach(), count_B)).sum()

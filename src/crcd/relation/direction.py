@@ -89,8 +89,11 @@ class Relations(Direction):
 class Samples(Direction):
     """A direction of the contrast of samples themselves."""
 
-    def forward(self, query: Tensor, positive: Tensor, weight: Tensor, keys: Negatives) -> Contrast:
-        return self.contrasted(query, lambda objective: sample_contrast(query, positive, keys, objective, weight))
+    def forward(self, query: Tensor, positive: Tensor, weight: Tensor, keys: Negatives, count: Tensor) -> Contrast:
+        def contrast(objective: Objective) -> Contrast:
+            return sample_contrast(query, positive, keys, objective, weight_B=weight, count_B=count)
+
+        return self.contrasted(query, contrast)
 
 
 @dataclass(frozen=True)

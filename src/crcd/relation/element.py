@@ -87,7 +87,7 @@ class ElementContrast(nn.Module):
         terms: list[tuple[float, Contrast, Contrast]] = []
         if self.config.origin < 1:
             anchors = self._anchors(s_BD.detach(), t_BD.detach(), sample_B, target_B[own], weight_B)
-            own_BA = batch.own_class(anchors.target_A)[own]
+            own_BA = batch.own_class(anchors.target_A)[own] if self.config.anchor_exclude == "exact" else None
             relations = self._relations(s_BD, t_BD, sample_B, positives, anchors, own_BA, drawn)
             terms.append((1 - self.config.origin, *relations))
         if self.config.origin > 0:
@@ -105,7 +105,7 @@ class ElementContrast(nn.Module):
         sample_B: Tensor,
         positives: _Positives,
         anchors: Anchors,
-        own_BA: Tensor,
+        own_BA: Tensor | None,
         drawn: Drawn,
     ) -> tuple[Contrast, Contrast]:
         weight_BA = pair_weights(self.config, anchors, sample_B, positives.teacher_BD, own_BA, positives.weight_B)
@@ -117,9 +117,10 @@ class ElementContrast(nn.Module):
         )
 
     def _samples(self, s_BD: Tensor, t_BD: Tensor, positives: _Positives, drawn: Drawn) -> tuple[Contrast, Contrast]:
+        weight_B, count_B = positives.weight_B, drawn.teacher.count(len(s_BD), None, 1)[:, 0]
         return (
-            self.student_samples(s_BD, positives.teacher_BD, positives.weight_B, drawn.teacher),
-            self.mirrored_samples(t_BD, positives.student_BD, positives.weight_B, drawn.student),
+            self.student_samples(s_BD, positives.teacher_BD, weight_B, drawn.teacher, count_B),
+            self.mirrored_samples(t_BD, positives.student_BD, weight_B, drawn.student, count_B),
         )
 
     def _anchors(self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor, target_B: Tensor, weight_B: Tensor) -> Anchors:

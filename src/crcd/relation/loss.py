@@ -19,7 +19,8 @@ class CRCDTerms(NamedTuple):
         loss: feature_weight * feature + gradient_weight * gradient, differentiable.
         feature: relation loss on features (student's term plus mirrored term), nats, detached.
         gradient: relation loss on feature gradients, likewise.
-        mi_bound: lower bound of the mutual information of the feature relations of teacher and student, nats.
+        mi_bound: lower bound of the mutual information of the feature relations of teacher and student, nats; with
+            samples contrasted beside them, the mean of either bound by their shares.
         gradient_mi_bound: the same for feature gradients.
     """
 
@@ -33,8 +34,9 @@ class CRCDTerms(NamedTuple):
 class CRCDLoss(nn.Module):
     """feature_weight * L_feature + gradient_weight * L_gradient: the relation part of CRCD's objective.
 
-    Each L is the relation contrast of the student's elements with the teacher's (``relation_contrast``) plus the
-    mirrored term that trains the teacher's embedding head. Train its parameters with the student's; keep its
+    Each L is (1 - origin) times the relation contrast of the student's elements with the teacher's
+    (``relation_contrast``) and origin times the contrast of the samples themselves (``sample_contrast``), either with
+    the mirrored term that trains the teacher's embedding head. Train its parameters with the student's; keep its
     ``state_dict`` (heads and banks) in checkpoints.
 
     An image mixed of two samples, as student and teacher both see it, is a query, a positive and an anchor as any
