@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from crcd.errors import CrcdError
 from crcd.evaluate.features import extract
 from crcd.evaluate.pretrained import read_network
 from crcd.models import read_weights
@@ -37,8 +38,13 @@ def main() -> None:
     parser.add_argument("--data-dir", required=True, type=Path, help="where the images lie")
     parser.add_argument("--out", required=True, type=Path, help="the file to write")
     options = parser.parse_args()
-    runs = [run for run in find_runs(options.runs) if options.learner in run.learners]
-    found = [failures(run, options.learner, options.data_dir) for run in runs]
+    try:
+        runs = [run for run in find_runs(options.runs) if options.learner in run.learners]
+        if not runs:
+            parser.error(f"no run here has a learner {options.learner}: see --methods of the comparison")
+        found = [failures(run, options.learner, options.data_dir) for run in runs]
+    except CrcdError as error:
+        parser.error(str(error))
     result = {"learner": options.learner, "commit": commit(), "runs": found}
     options.out.write_text(f"{json.dumps(result, indent=1)}\n", encoding="utf-8")
 
