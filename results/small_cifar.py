@@ -1,4 +1,4 @@
-"""Writes the first classes of CIFAR-100 as a folder of pictures: the data of the small job in README.md.
+"""The small job of README.md: writes the first classes of CIFAR-100 as a folder of pictures, and has its narrow student.
 
 python results/small_cifar.py .data .data/cifar20
 """
@@ -8,7 +8,15 @@ from pathlib import Path
 
 from torchvision.datasets import CIFAR100
 
+from crcd.models.classifier import ImageClassifier
+from crcd.models.resnet import cifar_resnet
+
 CLASSES = 20
+
+
+def narrow_resnet8(num_classes: int, in_channels: int) -> ImageClassifier:
+    """resnet8 of half its width: ``--student small_cifar:narrow_resnet8``."""
+    return cifar_resnet(8, (8, 8, 16, 32), num_classes, in_channels)
 
 
 def main(data_dir: Path, out: Path) -> None:
