@@ -1,4 +1,4 @@
-"""The small job of README.md: writes the first classes of CIFAR-100 as a folder of pictures, and has its narrow student.
+"""The small job of README.md: writes the first classes of CIFAR-100 as a folder of pictures; its narrow student.
 
 python results/small_cifar.py .data .data/cifar20
 """
