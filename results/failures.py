@@ -1,7 +1,7 @@
 """Which relations a student fails on: held-out images seen from one another, by how far apart the teacher has them.
 
-python results/failures.py runs/small --learner crcd+kd@crcd.negatives=1024,crcd.origin=0.0 --data-dir .data/cifar20 \
-    --out results/failures-cpu.json
+python results/failures.py runs/small --learner crcd+kd@crcd.negatives=1024,crcd.sample_share=0.0 \
+    --data-dir .data/cifar20 --out results/failures-cpu.json
 """
 
 import argparse

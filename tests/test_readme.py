@@ -101,7 +101,7 @@ def test_the_photographs_are_in_the_ledger():
     assert len(rows) == len(measured) == 3
     for teacher, top1, student, epochs, _, *scores in rows:
         found = measured[teacher.partition(",")[0], top1, student, epochs]
-        crcd = "crcd+kd@crcd.source=bank,crcd.remember=embeddings,crcd.origin=0.0"
+        crcd = "crcd+kd@crcd.source=bank,crcd.remember=embeddings,crcd.sample_share=0.0"
         assert scores == [found[name] for name in ("ce", "kd", crcd)]
 
 

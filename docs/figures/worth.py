@@ -67,7 +67,7 @@ def bound() -> Figure:
 
 def _has(entry: Entry, name: str, kind: str) -> bool:
     crcd = entry.settings.get("crcd", {})
-    usual = crcd.get("temperature") == 0.1 and crcd.get("origin", 0) == 0
+    usual = crcd.get("temperature") == 0.1 and crcd.get("sample_share", 0) == 0
     return name in entry.result and crcd.get("remember") == kind and usual
 
 

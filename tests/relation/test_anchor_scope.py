@@ -13,7 +13,7 @@ from crcd.relation.view import View
 from together import together
 
 CONFIG = RelationConfig(
-    source="batch", exclude="relax", dim=4, gradient_weight=0.0, anchor_scope="local", origin=0.0, temperature=0.2
+    source="batch", exclude="relax", dim=4, gradient_weight=0.0, anchor_scope="local", sample_share=0.0, temperature=0.2
 )
 BATCH = 8
 

@@ -1,4 +1,4 @@
-"""From where CRCDLoss sees samples: not from themselves, nor from their class; or from the origin."""
+"""From where CRCDLoss sees samples: not from themselves, nor from their class; or as they are."""
 
 import math
 
@@ -17,7 +17,7 @@ from criterion import LABELS, filled, forward, views
 def test_own_anchor_is_masked():
     """With one anchor, the first sample's own pair is left out: its feature gets no gradient."""
     criterion = filled(
-        CRCDLoss(6, 9, RelationConfig(negatives=20, anchors=1, origin=0, gradient_weight=0), labels=LABELS)
+        CRCDLoss(6, 9, RelationConfig(negatives=20, anchors=1, sample_share=0, gradient_weight=0), labels=LABELS)
     )
     terms, student, _ = forward(criterion)
     terms.loss.backward()
@@ -32,7 +32,7 @@ def test_no_anchor_is_of_the_own_class(element, anchor):
     weights = {f"{other}_weight": float(other == element) for other in ("feature", "gradient")}
     source = "queue" if anchor == "current" else "bank"
     config = RelationConfig(
-        source=source, anchor_source=anchor, negatives=20, anchors=1, origin=0, anchor_exclude="exact", **weights
+        source=source, anchor_source=anchor, negatives=20, anchors=1, sample_share=0, anchor_exclude="exact", **weights
     )
     criterion = filled(CRCDLoss(6, 9, config, labels=LABELS)).eval()
     torch.manual_seed(0)
@@ -51,10 +51,10 @@ def test_no_anchor_is_of_the_own_class(element, anchor):
 
 
 @pytest.mark.parametrize("kernel", ["oracle", "streaming", "auto"])
-def test_from_the_origin_samples_are_contrasted(kernel):
+def test_samples_alone_are_contrasted(kernel):
     """In the batch that is cross-entropy over the cosines of all pairs, both ways."""
     torch.manual_seed(0)
-    config = RelationConfig(source="batch", exclude="relax", origin=1.0, gradient_weight=0, kernel=kernel)
+    config = RelationConfig(source="batch", exclude="relax", sample_share=1.0, gradient_weight=0, kernel=kernel)
     criterion = CRCDLoss(6, 9, config)
     student, teacher, target, _ = views()
     s_BD = criterion.feature.student_head(student.feature)
@@ -73,16 +73,16 @@ def test_from_the_origin_samples_are_contrasted(kernel):
 @pytest.mark.parametrize("share", [0.25, 0.5])
 @pytest.mark.parametrize("objective", ["infonce", "nce"])
 @pytest.mark.parametrize("relation", ["difference", "mlp"])
-def test_the_origin_has_its_share_of_the_loss(kernel, share, objective, relation):
+def test_samples_have_their_share_of_the_loss(kernel, share, objective, relation):
     """Samples are contrasted as they are, whatever the relation, and NCE has a constant for each kind."""
 
-    def terms(origin: float, relation: str) -> tuple[torch.Tensor, torch.Tensor]:
+    def terms(sample_share: float, relation: str) -> tuple[torch.Tensor, torch.Tensor]:
         torch.manual_seed(0)
         config = RelationConfig(
             negatives=20,
             dim=8,
             hidden=8,
-            origin=origin,
+            sample_share=sample_share,
             objective=objective,
             relation=relation,
             gradient_weight=0,
@@ -136,7 +136,13 @@ def test_the_contrast_of_samples_against_loops(objective, shared):
 @pytest.mark.parametrize("kernel", ["oracle", "streaming", "auto"])
 def test_pairs_weigh_as_much_as_the_teacher_has_them_apart(kernel):
     config = RelationConfig(
-        source="batch", exclude="relax", origin=0, pair_weighting="distance", gradient_weight=0, kernel=kernel, dim=8
+        source="batch",
+        exclude="relax",
+        sample_share=0,
+        pair_weighting="distance",
+        gradient_weight=0,
+        kernel=kernel,
+        dim=8,
     )
     torch.manual_seed(0)
     criterion = CRCDLoss(6, 9, config)
@@ -162,9 +168,9 @@ def infonce(query_D, key_BD, anchor_D, itself, others_B, config):
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1])
-def test_the_share_of_the_origin_is_one(share):
-    with pytest.raises(CrcdError, match=f"crcd.origin is {share}: give from 0 to 1"):
-        RelationConfig(origin=share)
+def test_the_share_of_samples_is_one(share):
+    with pytest.raises(CrcdError, match=f"crcd.sample_share is {share}: give from 0 to 1"):
+        RelationConfig(sample_share=share)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +183,7 @@ def test_the_share_of_the_origin_is_one(share):
         {"pair_weighting": "distance"},
     ],
 )
-def test_the_origin_alone_leaves_nothing_to_choose(setting):
+def test_samples_alone_leave_nothing_to_choose(setting):
     (name,) = setting
-    with pytest.raises(CrcdError, match=f"crcd.{name} is .*, but with crcd.origin 1 there are no relations"):
-        RelationConfig(source="bank", origin=1, **setting)
+    with pytest.raises(CrcdError, match=f"crcd.{name} is .*, with sample_share 1 there are no relations"):
+        RelationConfig(source="bank", sample_share=1, **setting)

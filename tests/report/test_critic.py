@@ -84,8 +84,8 @@ def test_other_kinds_of_relations_are_read_too(settings, tmp_path):
         torch.testing.assert_close(cosine.positive[:63], (query * key).sum(dim=1), atol=1e-5, rtol=0)
 
 
-def test_from_the_origin_alone_samples_are_compared(settings, tmp_path):
-    crcd = RelationConfig(negatives=32, dim=16, origin=1, gradient_weight=0)
+def test_of_samples_alone_samples_are_compared(settings, tmp_path):
+    crcd = RelationConfig(negatives=32, dim=16, sample_share=1, gradient_weight=0)
     distill(replace(settings, methods=("crcd",), crcd=crcd, epochs=1, out=tmp_path / "run"))
     (subject,) = subjects(find_runs([tmp_path / "run"]), None)
     readings = read_networks(subject, Place("cpu"), lambda loader, _: loader.epoch(0))

@@ -43,9 +43,9 @@ class RelationConfig:
     """Number A of anchors; None takes every sample of the batch."""
     anchor_source: Literal["current", "bank"] = "current"
     """Anchors are the batch's current teacher elements, or rows of the bank."""
-    origin: float = 0.5
-    """Share of the loss that is seen from the origin, where an element is seen as itself and no relation is made: of
-    samples that are contrasted, as CRD does. 0 for relations alone, 1 for samples alone."""
+    sample_share: float = 0.5
+    """Share of the loss that contrasts samples themselves, as CRD does, in place of their relations: 0 for relations
+    alone (paper), 1 for samples alone."""
     anchor_exclude: Literal["relax", "exact"] = "relax"
     """A sample is not seen from itself (relax), nor from any of its own class (exact)."""
     pair_weighting: Literal["equal", "distance"] = "equal"
@@ -80,7 +80,7 @@ class RelationConfig:
             ("negatives", self.negatives >= 1, "1 or more"),
             ("bank_momentum", 0 <= self.bank_momentum < 1, "from 0 to below 1"),
             ("anchors", self.anchors is None or self.anchors >= 1, "1 or more"),
-            ("origin", 0 <= self.origin <= 1, "from 0 to 1"),
+            ("sample_share", 0 <= self.sample_share <= 1, "from 0 to 1"),
             ("feature_weight", self.feature_weight >= 0, "0 or more"),
             ("gradient_weight", self.gradient_weight >= 0, "0 or more"),
             ("min_gradient", self.min_gradient >= 0, "0 or more"),
@@ -88,10 +88,10 @@ class RelationConfig:
             if not holds:
                 raise CrcdError(f"crcd.{name} is {getattr(self, name)}: give {advice}")
         of_relations = ("relation", "anchors", "anchor_source", "anchor_exclude", "pair_weighting")
-        for name in of_relations if self.origin == 1 else ():
+        for name in of_relations if self.sample_share == 1 else ():
             if getattr(self, name) != getattr(RelationConfig, name):
                 raise CrcdError(
-                    f"crcd.{name} is {getattr(self, name)}, but with crcd.origin 1 there are no relations: leave it out"
+                    f"crcd.{name} is {getattr(self, name)}, with sample_share 1 there are no relations: leave it out"
                 )
         for name, value in (
             ("anchor_source", "bank"),

@@ -86,7 +86,7 @@ def sample_contrast(
     weight_B: Tensor,
     count_B: Tensor | None = None,
 ) -> Contrast:
-    """Contrast of samples themselves, which is how they are seen from the origin: the cosine of two elements as it is.
+    """Contrast of samples themselves: their cosine is that of the two elements, which no relation comes between.
 
     Args:
         query_BD: s, embedded unit rows; receives the gradient.

@@ -54,9 +54,9 @@ class ElementContrast(nn.Module):
         self.teacher_head = Embedding(teacher_dim, config.dim, bias=bias)
         self.source = _build_source(config, labels_N, student_dim, teacher_dim, unlabelled=unlabelled)
         num_samples = 0 if labels_N is None else len(labels_N) if unlabelled else int((labels_N >= 0).sum())
-        if config.origin < 1:
+        if config.sample_share < 1:
             self.student_term, self.mirrored_term = Relations(config, num_samples), Relations(config, num_samples)
-        if config.origin > 0:
+        if config.sample_share > 0:
             self.student_samples, self.mirrored_samples = Samples(config, num_samples), Samples(config, num_samples)
 
     def forward(
@@ -85,13 +85,13 @@ class ElementContrast(nn.Module):
 
         positives = self._positives(s_BD.detach(), t_BD.detach(), sample_B, weight_B)
         terms: list[tuple[float, Contrast, Contrast]] = []
-        if self.config.origin < 1:
+        if self.config.sample_share < 1:
             anchors = self._anchors(s_BD.detach(), t_BD.detach(), sample_B, target_B[own], weight_B)
             own_BA = batch.own_class(anchors.target_A)[own] if self.config.anchor_exclude == "exact" else None
             relations = self._relations(s_BD, t_BD, sample_B, positives, anchors, own_BA, drawn)
-            terms.append((1 - self.config.origin, *relations))
-        if self.config.origin > 0:
-            terms.append((self.config.origin, *self._samples(s_BD, t_BD, positives, drawn)))
+            terms.append((1 - self.config.sample_share, *relations))
+        if self.config.sample_share > 0:
+            terms.append((self.config.sample_share, *self._samples(s_BD, t_BD, positives, drawn)))
         loss = sum((share * (student.loss + mirrored.loss) for share, student, mirrored in terms), s_BD.new_zeros(()))
         bound = sum((share * student.mi_bound for share, student, _ in terms), s_BD.new_zeros(()))
         if self.training:

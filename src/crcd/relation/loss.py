@@ -34,9 +34,9 @@ class CRCDTerms(NamedTuple):
 class CRCDLoss(nn.Module):
     """feature_weight * L_feature + gradient_weight * L_gradient: the relation part of CRCD's objective.
 
-    Each L is (1 - origin) times the relation contrast of the student's elements with the teacher's
-    (``relation_contrast``) and origin times the contrast of the samples themselves (``sample_contrast``), either with
-    the mirrored term that trains the teacher's embedding head. Train its parameters with the student's; keep its
+    Each L is (1 - sample_share) times the relation contrast of the student's elements with the teacher's
+    (``relation_contrast``) and sample_share times the contrast of the samples themselves (``sample_contrast``), either
+    with the mirrored term that trains the teacher's embedding head. Train its parameters with the student's; keep its
     ``state_dict`` (heads and banks) in checkpoints.
 
     An image mixed of two samples, as student and teacher both see it, is a query, a positive and an anchor as any

@@ -71,7 +71,7 @@ def _cosines(
     s_BD = _embedding(config, state, "student_head", student_BE)
     t_BD = _embedding(config, state, "teacher_head", teacher_BE)
     other_BM = labels_B[:, None] != labels_B
-    if config.origin == 1:
+    if config.sample_share == 1:
         cosine_BM = s_BD @ t_BD.T
         return CriticCosines(cosine_BM.diagonal(), cosine_BM[other_BM])
     relation = _relation(config, state)
