@@ -83,6 +83,19 @@ def test_folder_without_images_to_score_on(tmp_path, caplog, flat):
     assert message.endswith("has no val/: every fifth image of each class is scored, the others are learned from")
 
 
+def test_pictures_of_a_kind_that_is_not_read_are_named(tmp_path, caplog):
+    root = make_folder(tmp_path)
+    for name in ("train/dark/a.HEIC", "train/light/b.heic", "val/dark/c.gif", "val/dark/notes.txt"):
+        (root / name).write_bytes(b"x")
+    (root / "train/dark/loop").symlink_to(root / "train")
+    data = load_dataset("folder", root)
+    assert len(data.train) == len(data.test) == 10
+    assert caplog.messages == [
+        f"{root}: 1 files of the kind .gif are not read: convert them to .png or .jpg",
+        f"{root}: 2 files of the kind .heic are not read: convert them to .png or .jpg",
+    ]
+
+
 def test_folder_too_big_for_memory_gives_the_same_batches(tmp_path, monkeypatch):
     root = make_folder(tmp_path)
     found = []

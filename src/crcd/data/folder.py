@@ -1,10 +1,12 @@
 """A folder of photographs: root/train/CLASS/*, root/val/CLASS/* and perhaps root/unlabelled/*; or root/CLASS/*."""
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from mimetypes import guess_type
 from pathlib import Path
 
 import torch
@@ -67,6 +69,7 @@ def folder_parts(root: Path) -> tuple[Part, Part]:
     Raises:
         CrcdError: there is no training part, or one has no class folder.
     """
+    _say_passed_over(root)
     if (root / "val").is_dir():
         train, val = list_part(root / "train"), list_part(root / "val")
     else:
@@ -83,6 +86,20 @@ def is_flat(root: Path) -> bool:
         return False
     folders = (path for path in root.glob("*") if path.is_dir() and path.name != UNLABELLED_FOLDER)
     return any(is_image_file(path.name) for folder in folders for path in folder.glob("*"))
+
+
+@cache
+def _say_passed_over(root: Path) -> None:
+    """Pictures of a kind that is not read shall not be missed unseen."""
+    kinds: Counter[str] = Counter()
+    seen = set()
+    for folder, below, names in os.walk(root, followlinks=True):
+        kinds.update(Path(name).suffix.lower() for name in names)
+        seen.add(os.path.realpath(folder))
+        below[:] = [name for name in below if os.path.realpath(os.path.join(folder, name)) not in seen]
+    for kind, count in sorted(kinds.items()):
+        if kind not in IMG_EXTENSIONS and (guess_type(f"x{kind}")[0] or "").startswith("image/"):
+            log.warning("%s: %d files of the kind %s are not read: convert them to .png or .jpg", root, count, kind)
 
 
 @cache
