@@ -1,10 +1,12 @@
 import json
+import signal
 import sys
 
 import huggingface_hub
 import pytest
 
 from hub_server import serving
+from processes import until
 
 
 @pytest.fixture
@@ -80,6 +82,15 @@ def test_unknown_formats_are_refused_by_name(crcd, run):
     answer = crcd("export", run, "--format", "onxx")
     assert answer.status == 2
     assert "safetensors" in answer.err
+
+
+def test_an_end_from_outside_leaves_nothing_behind(start, finish, run, tmp_path):
+    process = start("export", run, "--learner", "kd", "--format", "onnx", "--out", tmp_path / "out")
+    until(lambda: list(tmp_path.iterdir()), process)
+    process.send_signal(signal.SIGTERM)
+    answer = finish(process)
+    assert (answer.status, answer.out, answer.err) == (130, "", "crcd: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The command ``crcd``."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -48,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         (one line on standard error), 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:  # a process of its own: asked to end, it clears away what it has begun, as on an interrupt
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # else waiting threads keep a core from whatever else there is
     try:
         try:
