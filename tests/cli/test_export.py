@@ -85,7 +85,7 @@ def test_unknown_formats_are_refused_by_name(crcd, run):
 
 
 def test_an_end_from_outside_leaves_nothing_behind(start, finish, run, tmp_path):
-    process = start("export", run, "--learner", "kd", "--format", "onnx", "--out", tmp_path / "out")
+    process = start("export", run, "--learner", "kd", "--format", "pt2", "--out", tmp_path / "out")
     until(lambda: list(tmp_path.iterdir()), process)
     process.send_signal(signal.SIGTERM)
     answer = finish(process)
