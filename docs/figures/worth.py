@@ -12,14 +12,50 @@ from matplotlib.figure import Figure
 from crcd.compare.ledger import Entry, Ledger
 
 ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "benchmarks"))
+sys.path += [str(ROOT / "benchmarks"), str(ROOT / "results")]
 
 from figures import STYLE
+from ledger_tables import gains_of
 
 RESULTS = ROOT / "results"
 LEARNERS = {"kd": "#7f7f7f", "embeddings remembered": "#d6604d", "elements remembered": "#2166ac"}
 SMALL_JOB = "folder epochs=20 lr=0.05 warmup_epochs=1.0 weight_decay=0.0005 image_size=16 holdout=0.2"
 """How the name of the setup of all of its lines begins."""
+_CIFAR = "lr=0.05 warmup_epochs=1.0 weight_decay=0.0005 image_size=16 holdout=0.2 crop=padded crop_padding=2"
+JOBS = {
+    "digits": "digits holdout=0.25",
+    "20 classes,\n20 epochs": f"folder epochs=20 {_CIFAR} teacher=wrn_16_2 student=resnet8",
+    "quarter of the\nimages, 80 epochs": f"folder epochs=80 {_CIFAR} teacher=wrn_16_2 student=resnet8 student_images=2000",
+    "narrow student,\n40 epochs": f"folder epochs=40 {_CIFAR} teacher=wrn_16_2 student=small_cifar:narrow_resnet8",
+}
+"""Setups of the ledger whose students were scored on held-out images."""
+FORMS = {
+    "crd+kd": ("CRD and KD", "#7f7f7f"),
+    "dist": ("DIST", "#7f7f7f"),
+    "wttm": ("WTTM", "#7f7f7f"),
+    "crcd+kd@crcd.sample_share=0.0": ("CRCD and KD: relations alone", "#92c5de"),
+    "crcd+kd@crcd.sample_share=1.0": ("CRCD and KD: samples alone", "#f4a582"),
+    "crcd+kd": ("CRCD and KD: half of each", "#2166ac"),
+}
+"""Learners, what they are called and how they are drawn."""
+
+
+def gains() -> Figure:
+    """What learners gain over KD in each job: mean and 95 % interval over seeds."""
+    figure = Figure(figsize=(7.5, 2.7), layout="constrained")
+    rows = range(len(FORMS))
+    for axes, (job, setup) in zip(figure.subplots(1, len(JOBS), sharey=True), JOBS.items(), strict=True):
+        found = gains_of(setup)
+        for row, (method, (_, colour)) in enumerate(FORMS.items()):
+            if (gain := found.get(method)) is not None:
+                axes.plot([gain.low, gain.high], [row, row], color=colour, linewidth=1.5)
+                axes.plot(gain.mean, row, "o", color=colour, markersize=5)
+        axes.axvline(0, color="#b0b0b0", linewidth=1)
+        axes.set(title=job)
+    figure.axes[0].set_yticks(rows, [name for name, _ in FORMS.values()])
+    figure.axes[0].invert_yaxis()
+    figure.supxlabel("top-1 less that of KD, points: mean and 95 % interval")
+    return figure
 
 
 def memory() -> Figure:
@@ -89,7 +125,7 @@ def failures() -> Figure:
     return figure
 
 
-FIGURES = {"memory": memory, "bound": bound, "failures": failures}
+FIGURES = {"gains": gains, "memory": memory, "bound": bound, "failures": failures}
 
 
 def main(folder: Path) -> None:
