@@ -13,8 +13,10 @@ from markdown_rows import rows
 
 RESULTS = Path(__file__).parent
 LEDGER = RESULTS / "ledger.jsonl"
-Scores = dict[str, dict[tuple[int, str], float]]
-"""Accuracy of each method by seed and teacher."""
+Scores = dict[str, dict[tuple[str, int, str], float]]
+"""Accuracy of each method by setup, seed and teacher."""
+JOIN = " + "
+"""Between the names of setups whose lines are taken together."""
 
 
 def beside(setup: str, change: str) -> str:
@@ -28,7 +30,7 @@ def beside(setup: str, change: str) -> str:
 
 
 def less(baseline: str, setup: str, methods: str | None) -> str:
-    """Every method of a setup, or those that are named, beside one of them."""
+    """Every method of a setup, or of several taken together, or those that are named, beside one of them."""
     scores = scores_of(setup)
     chosen = (name for name in scores if name != baseline) if methods is None else methods.split()
     pairs = {name: (name, baseline) for name in chosen}
@@ -69,11 +71,11 @@ def probe(file: str, baseline: str) -> str:
 
 
 def scores_of(setup: str) -> Scores:
-    """Accuracy of a setup's methods by seed and teacher."""
+    """Accuracy of the methods of a setup, or of several."""
     scores: Scores = {}
     for entry in Ledger(LEDGER).entries:
-        if entry.setup == setup:
-            scores.setdefault(entry.method, {})[entry.pair] = entry.result["top1"]
+        if entry.setup in setup.split(JOIN):
+            scores.setdefault(entry.method, {})[entry.setup, *entry.pair] = entry.result["top1"]
     return scores
 
 

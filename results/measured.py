@@ -48,8 +48,8 @@ BLOCKS = {
     r"([\w-]+)": benchmark,
 }
 """What stands between ``<!-- HEADING: begin -->`` and ``<!-- end -->``, by what its heading is: all lines of a setup,
-what CRCD adds to its other methods, its methods (or those that are named) less one of them, two setups beside each
-other, a file of a benchmark or of a probe."""
+what CRCD adds to its other methods, its methods (or those that are named) less one of them, also of several setups
+together, two setups beside each other, a file of a benchmark or of a probe."""
 
 
 def filled(text: str) -> str:

@@ -57,3 +57,10 @@ def test_probes_are_paired_by_run(tmp_path, monkeypatch):
     assert kd == "| kd | 2 | 20.00 ± 14.14 | 19.00 ± 14.14 | 18.00 ± 14.14 |  |  |"
     assert crcd.split(" | ")[-2:] == ["+2.50 ± 0.71", "-3.85 to +8.85 |"]
     assert below == "2,000 images of 200 classes to learn from, 500 to score; commit ccccccc."
+
+
+def test_setups_taken_together_are_paired_each_by_itself(ledger):
+    ledger(here={"crcd+kd": 2.0}, there={"crcd+kd": 4.0, "dkd": 1.0}, elsewhere={"crcd+kd": 90.0})
+    *_, crcd, dkd = ledger_tables.less("kd", "here + there", None).splitlines()
+    assert crcd == "| crcd+kd | 4 | 93.50 ± 1.29 | 90.50 ± 0.58 | +3.00 ± 1.15 | +1.16 to +4.84 |"
+    assert dkd == "| dkd | 2 | 91.50 ± 0.71 | 90.50 ± 0.71 | +1.00 ± 0.00 | +1.00 to +1.00 |"
