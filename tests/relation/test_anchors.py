@@ -185,5 +185,5 @@ def test_the_share_of_samples_is_one(share):
 )
 def test_samples_alone_leave_nothing_to_choose(setting):
     (name,) = setting
-    with pytest.raises(CrcdError, match=f"crcd.{name} is .*, with sample_share 1 there are no relations"):
+    with pytest.raises(CrcdError, match=f"crcd.{name} is .*, but with crcd.sample_share 1 there are no relations"):
         RelationConfig(source="bank", sample_share=1, **setting)

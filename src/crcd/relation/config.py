@@ -91,7 +91,8 @@ class RelationConfig:
         for name in of_relations if self.sample_share == 1 else ():
             if getattr(self, name) != getattr(RelationConfig, name):
                 raise CrcdError(
-                    f"crcd.{name} is {getattr(self, name)}, with sample_share 1 there are no relations: leave it out"
+                    f"crcd.{name} is {getattr(self, name)}, but with crcd.sample_share 1 there are no relations: "
+                    "leave it out"
                 )
         for name, value in (
             ("anchor_source", "bank"),
