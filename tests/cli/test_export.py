@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import sys
 
@@ -91,6 +92,19 @@ def test_an_end_from_outside_leaves_nothing_behind(start, finish, run, tmp_path)
     answer = finish(process)
     assert answer.status in (130, -signal.SIGINT)  # by chance of where it was; a shell sees 130 of either
     assert (answer.out, answer.err) == ("", "crcd: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_just_as_the_folder_is_made_leaves_nothing_behind(crcd, run, tmp_path, monkeypatch):
+    make = os.mkdir
+
+    def interrupted(path, *words):
+        make(path, *words)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "mkdir", interrupted)
+    answer = crcd("export", run, "--learner", "kd", "--out", tmp_path / "out")
+    assert (answer.status, answer.err) == (130, "crcd: interrupted\n")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,11 +2,12 @@
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import uuid4
 
 import torch
 
@@ -87,9 +88,9 @@ def export(runs: Sequence[Path], options: ExportOptions, repo: str | None = None
         raise CrcdError(f"{out} exists and is not empty: remove it, or name another folder with --out")
     images = RunImages(source, options.data, options.data_dir)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=out.parent, prefix=".export-") as temporary:
-        folder = Path(temporary) / "export"
-        folder.mkdir()
+    folder = out.with_name(f".export-{uuid4().hex[:8]}")
+    try:
+        folder.mkdir()  # named and made by itself: an interrupt finds it whenever it comes, tempfile's has a moment
         files = [_write(name, source, images, folder) for name in formats]
         int8 = None
         if options.int8:
@@ -101,6 +102,8 @@ def export(runs: Sequence[Path], options: ExportOptions, repo: str | None = None
         if out.exists():
             out.rmdir()
         os.replace(folder, out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     return Export(out, source, files, int8)
 
 
