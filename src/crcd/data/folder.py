@@ -69,11 +69,13 @@ def folder_parts(root: Path) -> tuple[Part, Part]:
     Raises:
         CrcdError: there is no training part, or one has no class folder.
     """
-    _say_passed_over(root)
+    flat = is_flat(root)
+    for part in (root,) if flat else (root / "train", root / "val", root / UNLABELLED_FOLDER):
+        _say_passed_over(part)
     if (root / "val").is_dir():
         train, val = list_part(root / "train"), list_part(root / "val")
     else:
-        train, val = _every_fifth(list_part(root if is_flat(root) else root / "train"))
+        train, val = _every_fifth(list_part(root if flat else root / "train"))
         _say_split(root)
     unlabelled = (path for path in sorted((root / UNLABELLED_FOLDER).rglob("*")) if is_image_file(path.name))
     samples = [*train.samples, *((str(path), UNLABELLED) for path in unlabelled)]
@@ -89,17 +91,17 @@ def is_flat(root: Path) -> bool:
 
 
 @cache
-def _say_passed_over(root: Path) -> None:
+def _say_passed_over(part: Path) -> None:
     """Pictures of a kind that is not read shall not be missed unseen."""
     kinds: Counter[str] = Counter()
     seen = set()
-    for folder, below, names in os.walk(root, followlinks=True):
+    for folder, below, names in os.walk(part, followlinks=True):
         kinds.update(Path(name).suffix.lower() for name in names)
         seen.add(os.path.realpath(folder))
         below[:] = [name for name in below if os.path.realpath(os.path.join(folder, name)) not in seen]
     for kind, count in sorted(kinds.items()):
         if kind not in IMG_EXTENSIONS and (guess_type(f"x{kind}")[0] or "").startswith("image/"):
-            log.warning("%s: %d files of the kind %s are not read: convert them to .png or .jpg", root, count, kind)
+            log.warning("%s: its %s files (%d) are not read: convert them to .png or .jpg", part, kind, count)
 
 
 @cache
