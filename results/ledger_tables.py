@@ -34,7 +34,10 @@ def less(baseline: str, setup: str, methods: str | None) -> str:
     scores = scores_of(setup)
     chosen = (name for name in scores if name != baseline) if methods is None else methods.split()
     pairs = {name: (name, baseline) for name in chosen}
-    return rows(f"| method | seeds | top-1 % | {baseline} | difference | 95 % interval |", differences(scores, pairs))
+    number = "pairs" if JOIN in setup else "seeds"
+    return rows(
+        f"| method | {number} | top-1 % | {baseline} | difference | 95 % interval |", differences(scores, pairs)
+    )
 
 
 def ranks(setup: str, other: str) -> str:

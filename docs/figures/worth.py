@@ -19,14 +19,15 @@ from ledger_tables import gains_of
 
 RESULTS = ROOT / "results"
 LEARNERS = {"kd": "#7f7f7f", "embeddings remembered": "#d6604d", "elements remembered": "#2166ac"}
-SMALL_JOB = "folder epochs=20 lr=0.05 warmup_epochs=1.0 weight_decay=0.0005 image_size=16 holdout=0.2"
+TRAINING = "lr=0.05 warmup_epochs=1.0 weight_decay=0.0005 image_size=16 holdout=0.2"
+SMALL_JOB = f"folder epochs=20 {TRAINING}"
 """How the name of the setup of all of its lines begins."""
-_CIFAR = f"{SMALL_JOB.partition(' epochs=20 ')[2]} crop=padded crop_padding=2 teacher=wrn_16_2"
+TEACHER = "crop=padded crop_padding=2 teacher=wrn_16_2"
 JOBS = {
     "digits": "digits holdout=0.25",
-    "20 classes,\n20 epochs": f"folder epochs=20 {_CIFAR} student=resnet8",
-    "quarter of the\nimages, 80 epochs": f"folder epochs=80 {_CIFAR} student=resnet8 student_images=2000",
-    "narrow student,\n40 epochs": f"folder epochs=40 {_CIFAR} student=small_cifar:narrow_resnet8",
+    "20 classes,\n20 epochs": f"{SMALL_JOB} {TEACHER} student=resnet8",
+    "quarter of the\nimages, 80 epochs": f"folder epochs=80 {TRAINING} {TEACHER} student=resnet8 student_images=2000",
+    "narrow student,\n40 epochs": f"folder epochs=40 {TRAINING} {TEACHER} student=small_cifar:narrow_resnet8",
 }
 """Setups of the ledger whose students were scored on held-out images."""
 FORMS = {

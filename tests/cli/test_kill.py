@@ -13,18 +13,8 @@ pytestmark = pytest.mark.slow
 
 SETTINGS = (
     *("--device", "cpu", "--image-size", "8", "--student-images", "400", "--batch-size", "16", "--epochs", "3"),
-    *(
-        "--teacher",
-        "resnet8",
-        "--weak-teacher",
-        "--methods",
-        "ce",
-        "kd",
-        "crcd",
-        "--crcd.negatives",
-        "32",
-        "--no-report",
-    ),
+    *("--teacher", "resnet8", "--weak-teacher", "--no-report"),
+    *("--methods", "ce", "kd", "crcd", "--crcd.negatives", "32"),
 )
 
 
@@ -77,18 +67,8 @@ def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, weights, uninterrupted,
 def test_a_run_interrupted_while_the_teacher_is_asked_goes_on_to_the_same_bits(tmp_path, weights, start, finish):
     """Many views, so that the signal meets the filling."""
     cached = ("--device", "cpu", "--image-size", "8", "--batch-size", "16", "--epochs", "1", "--methods", "kd")
-    words = (
-        "distill",
-        *cached,
-        "--teacher",
-        "resnet8",
-        "--teacher-weights",
-        weights,
-        "--teacher-views",
-        "30",
-        "--weak-teacher",
-        "--no-report",
-    )
+    teacher = ("--teacher", "resnet8", "--teacher-weights", weights, "--weak-teacher", "--teacher-views", "30")
+    words = ("distill", *cached, *teacher, "--no-report")
     shared = ("--teacher-cache", tmp_path / "cache")
     process = start(*words, "--out", tmp_path / "run", *shared)
     until(lambda: any((tmp_path / "cache").glob("*-view002.safetensors")), process)
