@@ -1,7 +1,10 @@
-"""What lines of the ledger say of two methods or two setups, and probes of networks, as tables of Markdown."""
+"""What lines of the ledger say of two methods or two jobs, and probes of networks, as tables of Markdown.
+
+A job is a setup of the ledger, or a name in ``jobs.py``.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from scipy.stats import spearmanr
@@ -9,6 +12,7 @@ from scipy.stats import spearmanr
 from crcd.compare.ledger import Ledger
 from crcd.compare.statistics import Difference, paired, signed, spread
 from crcd.methods.names import join_name, split_name
+from jobs import JOBS
 from markdown_rows import rows
 
 RESULTS = Path(__file__).parent
@@ -16,12 +20,12 @@ LEDGER = RESULTS / "ledger.jsonl"
 Scores = dict[str, dict[tuple[str, int, str], float]]
 """Accuracy of each method by setup, seed and teacher."""
 JOIN = " + "
-"""Between the names of setups whose lines are taken together."""
+"""Between the names of jobs whose lines are taken together."""
 
 
-def beside(setup: str, change: str) -> str:
-    """What CRCD, with a change of its settings, adds to each method that a setup has alone and with it."""
-    scores = scores_of(setup)
+def beside(job: str, change: str) -> str:
+    """What CRCD, with a change of its settings, adds to each method that a job has alone and with it."""
+    scores = scores_of(job)
     added = {method: f"crcd+{method}@{change}" for method in scores}
     pairs = {method: (name, method) for method, name in added.items() if name in scores}
     return rows(
@@ -29,23 +33,34 @@ def beside(setup: str, change: str) -> str:
     )
 
 
-def less(baseline: str, setup: str, methods: str | None) -> str:
-    """Every method of a setup, or of several taken together, or those that are named, beside one of them."""
-    scores = scores_of(setup)
+def less(baseline: str, job: str, methods: str | None) -> str:
+    """Every method of a job, or of several taken together, or those that are named, beside one of them."""
+    scores = scores_of(job)
     chosen = (name for name in scores if name != baseline) if methods is None else methods.split()
     pairs = {name: (name, baseline) for name in chosen}
-    number = "pairs" if JOIN in setup else "seeds"
+    number = "pairs" if JOIN in job else "seeds"
     return rows(
         f"| method | {number} | top-1 % | {baseline} | difference | 95 % interval |", differences(scores, pairs)
     )
 
 
-def ranks(setup: str, other: str) -> str:
-    """What each method that two setups have gains over KD in either, and the rank correlation of these gains.
+def side_by_side(jobs: str, baseline: str, methods: str) -> str:
+    """What methods gain over one of them in each of several jobs, where that has both for two seeds or more."""
+    gains = {job: gains_of(job, baseline) for job in jobs.split(", ")}
+    lines = [(name, *(_told(of.get(name)) for of in gains.values())) for name in methods.split()]
+    return rows(f"| method, less {baseline} | {' | '.join(gains)} |", lines)
+
+
+def _told(gain: Difference | None) -> str:
+    return "" if gain is None else f"{gain} ({interval(gain)}; {gain.n})"
+
+
+def ranks(job: str, other: str) -> str:
+    """What each method that two jobs have gains over KD in either, and the rank correlation of these gains.
 
     Methods of one seed alone are left out.
     """
-    one, two = gains_of(setup), gains_of(other)
+    one, two = gains_of(job, "kd"), gains_of(other, "kd")
     shared = sorted(one.keys() & two.keys(), key=lambda name: -one[name].mean)
     lines = [(name, one[name].n, one[name], two[name].n, two[name]) for name in shared]
     table = rows("| method | seeds | less kd, here | seeds | less kd, there |", lines)
@@ -73,27 +88,38 @@ def probe(file: str, baseline: str) -> str:
 {result['test_images']:,} to score; commit {result['commit'][:7]}."
 
 
-def scores_of(setup: str) -> Scores:
-    """Accuracy of the methods of a setup, or of several."""
+def scores_of(job: str) -> Scores:
+    """Accuracy of the methods of a job, or of several, by their ``short_names``."""
+    setups = [JOBS.get(name, name) for name in job.split(JOIN)]
+    entries = [entry for entry in Ledger(LEDGER).entries if entry.setup in setups]
+    names = short_names({entry.method for entry in entries})
     scores: Scores = {}
-    for entry in Ledger(LEDGER).entries:
-        if entry.setup in setup.split(JOIN):
-            scores.setdefault(entry.method, {})[entry.setup, *entry.pair] = entry.result["top1"]
+    for entry in entries:
+        scores.setdefault(names[entry.method], {})[entry.setup, *entry.pair] = entry.result["top1"]
     return scores
 
 
-def gains_of(setup: str) -> dict[str, Difference]:
-    """What each method gains over KD in a setup, of those with two seeds and more.
-
-    A number of negatives that all CRCD, or all CRD, of a setup have is no part of their names here.
-    """
-    scores = scores_of(setup)
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Names without a number of negatives that all CRCD, or all CRD, among them have."""
+    short = {name: split_name(name) for name in names}
     for part in ("crcd", "crd"):
-        own = {name: split_name(name) for name in scores if part in split_name(name)[0]}
-        if len({changes.get(part, {}).pop("negatives", None) for _, changes in own.values()}) == 1:
-            scores = {join_name(*own[name]) if name in own else name: of for name, of in scores.items()}
-    gains = {name: paired(of, scores["kd"]) for name, of in scores.items() if name != "kd"}
-    return {name: gain for name, gain in gains.items() if gain is not None and gain.n > 1}
+        own = [changes for methods, changes in short.values() if part in methods]
+        if len({changes.get(part, {}).get("negatives") for changes in own}) == 1:
+            for changes in own:
+                changes.get(part, {}).pop("negatives", None)
+    return {name: join_name(*parts) for name, parts in short.items()}
+
+
+def gains_of(job: str, baseline: str) -> dict[str, Difference]:
+    """What each method of a job gains over one of them: of two pairs and more, of each job where several are joined."""
+    scores = scores_of(job)
+    gains = {}
+    for name, of in scores.items():
+        setups = {setup for setup, *_ in of.keys() & scores[baseline].keys()}
+        gain = paired(of, scores[baseline])
+        if name != baseline and gain is not None and gain.n > 1 and len(setups) == len(job.split(JOIN)):
+            gains[name] = gain
+    return gains
 
 
 def differences(scores: Scores, pairs: Mapping[str, tuple[str, str]]) -> list[tuple[object, ...]]:

@@ -13,7 +13,8 @@ from crcd.cli.compare import baseline_of, plan
 from crcd.compare.formats import markdown_table
 from crcd.compare.ledger import Ledger
 from crcd.compare.table import tables
-from ledger_tables import LEDGER, RESULTS, beside, less, probe, ranks
+from jobs import JOBS
+from ledger_tables import LEDGER, RESULTS, beside, less, probe, ranks, short_names, side_by_side
 
 PAGES = (RESULTS.parent / "README.md", RESULTS / "README.md")
 
@@ -31,25 +32,27 @@ def compared(words: str) -> str:
     return "\n\n".join(map(markdown_table, tables(entries, baseline_of(config, comparisons))))
 
 
-def setup(name: str) -> str:
-    """All lines of a setup, paired whichever way its teacher came."""
-    own = (entry for entry in Ledger(LEDGER).entries if entry.setup == name)
-    entries = [replace(entry, teacher={**entry.teacher, "given": False}) for entry in own]
+def every_line(job: str) -> str:
+    """All lines of a job, paired whichever way its teacher came."""
+    own = [entry for entry in Ledger(LEDGER).entries if entry.setup == JOBS.get(job, job)]
+    names = short_names({entry.method for entry in own})
+    entries = [replace(e, method=names[e.method], teacher={**e.teacher, "given": False}) for e in own]
     return "\n\n".join(map(markdown_table, tables(entries, "kd")))
 
 
 BLOCKS = {
     r"crcd compare (.+)": compared,
-    r"ledger (.+)": setup,
+    r"ledger (.+)": every_line,
     r"beside (.+) with (\S+)": beside,
     r"less (\S+) of (.+?)(?: for (.+))?": less,
+    r"(.+) side by side, less (\S+), for (.+)": side_by_side,
     r"ranks of (.+) and (.+)": ranks,
     r"probe (\S+) less (\S+)": probe,
     r"([\w-]+)": benchmark,
 }
-"""What stands between ``<!-- HEADING: begin -->`` and ``<!-- end -->``, by what its heading is: all lines of a setup,
-what CRCD adds to its other methods, its methods (or those that are named) less one of them, also of several setups
-together, two setups beside each other, a file of a benchmark or of a probe."""
+"""What stands between ``<!-- HEADING: begin -->`` and ``<!-- end -->``, by what its heading is: what a command draws;
+all lines of a job; what CRCD adds to its other methods; its methods, or those that are named, less one of them, also of
+several jobs together; methods less one of them in several jobs; two jobs beside each other; a probe; a benchmark."""
 
 
 def filled(text: str) -> str:

@@ -15,21 +15,18 @@ ROOT = Path(__file__).parents[2]
 sys.path += [str(ROOT / "benchmarks"), str(ROOT / "results")]
 
 from figures import STYLE
+from jobs import SHORT
 from ledger_tables import gains_of
 
 RESULTS = ROOT / "results"
 LEARNERS = {"kd": "#7f7f7f", "embeddings remembered": "#d6604d", "elements remembered": "#2166ac"}
-TRAINING = "lr=0.05 warmup_epochs=1.0 weight_decay=0.0005 image_size=16 holdout=0.2"
-SMALL_JOB = f"folder epochs=20 {TRAINING}"
-"""How the name of the setup of all of its lines begins."""
-TEACHER = "crop=padded crop_padding=2 teacher=wrn_16_2"
-JOBS = {
-    "digits": "digits holdout=0.25",
-    "20 classes,\n20 epochs": f"{SMALL_JOB} {TEACHER} student=resnet8",
-    "quarter of the\nimages, 80 epochs": f"folder epochs=80 {TRAINING} {TEACHER} student=resnet8 student_images=2000",
-    "narrow student,\n40 epochs": f"folder epochs=40 {TRAINING} {TEACHER} student=small_cifar:narrow_resnet8",
+PANELS = {
+    "digits": "digits-held-out",
+    "20 classes,\n20 epochs": "short",
+    "quarter of the\nimages, 80 epochs": "quarter",
+    "narrow student,\n40 epochs": "narrow",
 }
-"""Setups of the ledger whose students were scored on held-out images."""
+"""Titles of the jobs."""
 FORMS = {
     "crd+kd": ("CRD and KD", "#7f7f7f"),
     "dist": ("DIST", "#7f7f7f"),
@@ -45,14 +42,14 @@ def gains() -> Figure:
     """What learners gain over KD in each job: mean and 95 % interval over seeds, of which there are three or more."""
     figure = Figure(figsize=(7.5, 2.7), layout="constrained")
     rows = range(len(FORMS))
-    for axes, (job, setup) in zip(figure.subplots(1, len(JOBS), sharey=True), JOBS.items(), strict=True):
-        found = gains_of(setup)
+    for axes, (title, job) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS.items(), strict=True):
+        found = gains_of(job, "kd")
         for row, (method, (_, colour)) in enumerate(FORMS.items()):
             if (gain := found.get(method)) is not None and gain.n > 2:
                 axes.plot([gain.low, gain.high], [row, row], color=colour, linewidth=1.5)
                 axes.plot(gain.mean, row, "o", color=colour, markersize=5)
         axes.axvline(0, color="#b0b0b0", linewidth=1)
-        axes.set(title=job)
+        axes.set(title=title)
     figure.axes[0].set_yticks(rows, [name for name, _ in FORMS.values()])
     figure.axes[0].invert_yaxis()
     figure.supxlabel("top-1 less that of KD, points: mean and 95 % interval")
@@ -87,7 +84,7 @@ def memory() -> Figure:
 
 def bound() -> Figure:
     """What a student gains over KD, over its bounds: a dot a learner and seed of the small job."""
-    entries = [entry for entry in Ledger(RESULTS / "ledger.jsonl").entries if entry.setup.startswith(SMALL_JOB)]
+    entries = [entry for entry in Ledger(RESULTS / "ledger.jsonl").entries if entry.setup.startswith(SHORT)]
     kd = {entry.pair: entry.result["top1"] for entry in entries if entry.method == "kd"}
     figure = Figure(figsize=(7.5, 3), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2, sharey=True), ("mi_bound", "gradient_mi_bound"), strict=True):
