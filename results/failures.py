@@ -1,4 +1,4 @@
-"""Which relations a student fails on: held-out images seen from one another, by how far apart the teacher has them.
+r"""Which relations a student fails on: held-out images seen from one another, by how far apart the teacher has them.
 
 python results/failures.py runs/small --learner crcd+kd@crcd.negatives=1024,crcd.sample_share=0.0 \
     --data-dir .data/cifar20 --out results/failures-cpu.json
@@ -18,7 +18,7 @@ from crcd.errors import CrcdError
 from crcd.evaluate.features import extract
 from crcd.evaluate.pretrained import read_network
 from crcd.models import read_weights
-from crcd.relation.relations import Difference, query_relations
+from crcd.relation.relations import Difference, Embedding, query_relations
 from crcd.report.runs import Run, find_runs
 from crcd.train.device import find_device
 from crcd.train.material import Material
@@ -38,6 +38,8 @@ def main() -> None:
     parser.add_argument("--data-dir", required=True, type=Path, help="where the images lie")
     parser.add_argument("--out", required=True, type=Path, help="the file to write")
     options = parser.parse_args()
+    if not options.out.parent.is_dir():
+        parser.error(f"{options.out.parent}, where --out is to lie, is no folder")
     try:
         runs = [run for run in find_runs(options.runs) if options.learner in run.learners]
         if not runs:
@@ -51,7 +53,14 @@ def main() -> None:
 
 @torch.no_grad()
 def failures(run: Run, learner: str, data_dir: Path) -> dict[str, Any]:
-    """What was found of the pairs of one class and of those of two, in fifths by the teacher's distance."""
+    """What was found of the pairs of one class and of those of two, in fifths by the teacher's distance.
+
+    Raises:
+        CrcdError: the learner has no difference relations of features, or the data or its weights are not there.
+    """
+    own = run.config.method_settings(learner).get("crcd")
+    if own is None or own.relation != "difference" or own.sample_share == 1 or own.feature_weight == 0:
+        raise CrcdError(f"{learner} has no difference relations of features: name a learner with them")
     config = replace(run.config, data_dir=data_dir)
     material = Material.load(config, config.seed, find_device("cpu"))
     files = [run.folder.weights(name) for name in ("teacher", learner)]
@@ -59,8 +68,9 @@ def failures(run: Run, learner: str, data_dir: Path) -> dict[str, Any]:
         [read_network(file).viewer for file in files], material.in_order(material.scored).epoch(0)
     )
     heads = read_weights(run.folder.method_weights(learner))
-    t_ND, s_ND = embedded(heads, "teacher", teacher.feature_ND), embedded(heads, "student", student.feature_ND)
-    labels_N, temperature = material.scored.labels, config.method_settings(learner)["crcd"].temperature
+    t_ND = Embedding.trained(heads, "relation.feature.teacher_head.")(teacher.feature_ND)
+    s_ND = Embedding.trained(heads, "relation.feature.student_head.")(student.feature_ND)
+    labels_N, temperature = material.scored.labels, own.temperature
     numbers = torch.arange(0, len(labels_N), EVERY).tolist()
     one_class, two_classes = [], []
     for anchor in numbers:
@@ -75,12 +85,6 @@ def failures(run: Run, learner: str, data_dir: Path) -> dict[str, Any]:
         "one class": fifths(torch.cat(one_class)),
         "two classes": fifths(torch.cat(two_classes)),
     }
-
-
-def embedded(heads: dict[str, Tensor], side: str, feature_NE: Tensor) -> Tensor:
-    """Features as the trained head of the teacher or the student embeds them, unit rows."""
-    own = {name.partition(f"relation.feature.{side}_head.")[2]: tensor for name, tensor in heads.items()}
-    return F.normalize(F.linear(feature_NE, own["linear.weight"], own["linear.bias"]), dim=1)
 
 
 def seen_from(anchor: int, s_ND: Tensor, t_ND: Tensor, labels_N: Tensor, temperature: float) -> Tensor:

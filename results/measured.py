@@ -3,6 +3,7 @@
 python results/measured.py
 """
 
+import argparse
 import json
 import re
 import shlex
@@ -68,5 +69,6 @@ def filled(text: str) -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     for page in PAGES:
         page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -3,7 +3,7 @@
 python results/small_cifar.py .data .data/cifar20
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 from torchvision.datasets import CIFAR100
@@ -19,16 +19,24 @@ def narrow_resnet8(num_classes: int, in_channels: int) -> ImageClassifier:
     return cifar_resnet(8, (8, 8, 16, 32), num_classes, in_channels)
 
 
-def main(data_dir: Path, out: Path) -> None:
-    """train/CLASS/*.png of the training images and val/CLASS/*.png of the test images."""
+def main() -> None:
+    """Write train/CLASS/*.png of the training images and val/CLASS/*.png of the test images."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data_dir", type=Path, help="where the official cifar-100-python lies")
+    parser.add_argument("out", type=Path, help="the folder to write")
+    options = parser.parse_args()
     for part, train in (("train", True), ("val", False)):
-        images = CIFAR100(data_dir, train=train)
+        try:
+            images = CIFAR100(options.data_dir, train=train)
+        except RuntimeError:
+            where = options.data_dir
+            parser.error(f"CIFAR-100 is not in {where}: crcd data fetch cifar100 --data-dir {where}")
         for number, (image, label) in enumerate(images):
             if label < CLASSES:
-                folder = out / part / images.classes[label]
+                folder = options.out / part / images.classes[label]
                 folder.mkdir(parents=True, exist_ok=True)
                 image.save(folder / f"{number:05}.png")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

@@ -1,28 +1,20 @@
 """Draws the ledger's digits, every method: python docs/figures/digits.py docs/figures."""
 
-import sys
 from collections import defaultdict
-from pathlib import Path
 
-from matplotlib import rc_context
+from drawing import RESULTS, draw
 from matplotlib.figure import Figure
 
 from crcd.compare.ledger import Ledger
 from crcd.compare.statistics import spread
-
-ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "benchmarks"))
-
-from figures import STYLE
-
-LEDGER = ROOT / "results" / "ledger.jsonl"
+from crcd.methods.names import split_name
 
 
 def digits() -> Figure:
     """Accuracy of every learner, mean and standard deviation over the seeds, best first."""
     top1 = defaultdict(list)
-    for entry in Ledger(LEDGER).entries:
-        if entry.setup == "digits" and "," not in entry.method:  # other forms of a method are in the tables
+    for entry in Ledger(RESULTS / "ledger.jsonl").entries:
+        if entry.setup == "digits" and "crcd" not in split_name(entry.method)[1]:  # its other forms are in the tables
             top1[entry.method].append(entry.result["top1"])
     order = sorted(top1, key=lambda method: -spread(top1[method]).mean)
     figure = Figure(figsize=(7.5, 5.6), layout="constrained")
@@ -37,12 +29,5 @@ def digits() -> Figure:
     return figure
 
 
-def main(folder: Path) -> None:
-    """Write it as SVG."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with rc_context(STYLE):
-        digits().savefig(folder / "methods-digits.svg", metadata={"Date": None})
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    draw({"methods-digits": digits}, __doc__)

@@ -1,19 +1,12 @@
 """Draws the pictures of docs/method.md: python docs/figures/method.py docs/figures."""
 
-import sys
-from pathlib import Path
-
 import torch
-from matplotlib import rc_context
+from drawing import draw
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "benchmarks"))
-
 from crcd.relation import feature_gradient
 from crcd.relation.relations import Embedding
-from figures import STYLE
 
 TEACHER, STUDENT, ANCHOR, OTHER = "#2166ac", "#d6604d", "#1b7837", "#b0b0b0"
 CLASSES, WIDTH, BATCH, DIM = 100, 64, 64, 128
@@ -84,13 +77,5 @@ def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], col
 FIGURES = {"relations": relations, "gradient-head": bias}
 
 
-def main(folder: Path) -> None:
-    """Write them as SVG."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with rc_context(STYLE):
-        for name, draw in FIGURES.items():
-            draw().savefig(folder / f"{name}.svg", metadata={"Date": None})
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    draw(FIGURES, __doc__)

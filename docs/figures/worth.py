@@ -2,23 +2,15 @@
 
 import json
 import math
-import sys
 from collections import defaultdict
-from pathlib import Path
 
-from matplotlib import rc_context
+from drawing import RESULTS, draw
 from matplotlib.figure import Figure
 
 from crcd.compare.ledger import Entry, Ledger
-
-ROOT = Path(__file__).parents[2]
-sys.path += [str(ROOT / "benchmarks"), str(ROOT / "results")]
-
-from figures import STYLE
-from jobs import SHORT
+from jobs import JOBS
 from ledger_tables import gains_of
 
-RESULTS = ROOT / "results"
 LEARNERS = {"kd": "#7f7f7f", "embeddings remembered": "#d6604d", "elements remembered": "#2166ac"}
 PANELS = {
     "digits": "digits-held-out",
@@ -84,12 +76,12 @@ def memory() -> Figure:
 
 def bound() -> Figure:
     """What a student gains over KD, over its bounds: a dot a learner and seed of the small job."""
-    entries = [entry for entry in Ledger(RESULTS / "ledger.jsonl").entries if entry.setup.startswith(SHORT)]
+    entries = [entry for entry in Ledger(RESULTS / "ledger.jsonl").entries if entry.setup == JOBS["short"]]
     kd = {entry.pair: entry.result["top1"] for entry in entries if entry.method == "kd"}
     figure = Figure(figsize=(7.5, 3), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2, sharey=True), ("mi_bound", "gradient_mi_bound"), strict=True):
         for kind, colour in {"elements": "#2166ac", "embeddings": "#d6604d"}.items():
-            own = [e for e in entries if _has(e, name, kind) and e.pair in kd]
+            own = [e for e in entries if _contrasts_relations(e, name, kind) and e.pair in kd]
             gains = [e.result["top1"] - kd[e.pair] for e in own]
             axes.plot([e.result[name] for e in own], gains, "o", color=colour, markersize=4, alpha=0.7, label=kind)
         axes.axhline(0, color="#b0b0b0", linewidth=1)
@@ -99,10 +91,11 @@ def bound() -> Figure:
     return figure
 
 
-def _has(entry: Entry, name: str, kind: str) -> bool:
+def _contrasts_relations(entry: Entry, bound: str, remembered: str) -> bool:
+    """Whether a learner beside KD has relations alone at temperature 0.1, this memory and this bound."""
     crcd = entry.settings.get("crcd", {})
-    usual = crcd.get("temperature") == 0.1 and crcd.get("sample_share", 0) == 0
-    return name in entry.result and crcd.get("remember") == kind and usual
+    asked = {"temperature": 0.1, "sample_share": 0.0, "remember": remembered}
+    return entry.method.startswith("crcd+kd") and asked.items() <= crcd.items() and bound in entry.result
 
 
 def failures() -> Figure:
@@ -126,13 +119,5 @@ def failures() -> Figure:
 FIGURES = {"gains": gains, "memory": memory, "bound": bound, "failures": failures}
 
 
-def main(folder: Path) -> None:
-    """Write them as SVG."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with rc_context(STYLE):
-        for name, draw in FIGURES.items():
-            draw().savefig(folder / f"{name}.svg", metadata={"Date": None})
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    draw(FIGURES, __doc__)

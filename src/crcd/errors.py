@@ -1,6 +1,6 @@
 """Errors that the user can mend: one line that says what was wrong, where, and what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -20,3 +20,8 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> CrcdError:
     near = get_close_matches(name.lower(), names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
     return CrcdError(f"unknown {kind} '{name}': {hint}")
+
+
+def few(names: Sequence[str], shown: int = 5) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if names[shown:] else "")

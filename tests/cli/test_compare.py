@@ -68,6 +68,15 @@ def test_failures_are_told_and_the_rest_is_drawn(crcd, tmp_path):
     assert "1 of 2 cells failed (crd@crd.shared=false,crd.bank_precision=float16" in answer.err
 
 
+def test_cells_that_fail_alike_are_told_together(crcd, tmp_path):
+    answer = crcd("compare", "cifar100", *QUICK, "--methods", "ce", "kd", "--seeds", "3", "--out", tmp_path / "out")
+    assert answer.status == 2
+    (error,) = (line for line in answer.err.splitlines() if line.startswith("crcd: error: "))
+    assert error.startswith("crcd: error: 6 of 6 cells failed (ce, ")
+    assert ", seed 0 and 4 more: data set cifar100 needs --data-dir" in error
+    assert error.count("needs --data-dir") == 1
+
+
 def test_time_budget_ends_well(crcd, tmp_path):
     words = ("compare", "digits", *QUICK, "--seeds", "1", "--out", tmp_path / "out", "--time-budget", "0.01s")
     answer = crcd(*words)

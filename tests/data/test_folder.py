@@ -64,8 +64,8 @@ def test_pictures_of_a_kind_that_is_not_read_are_named(tmp_path, caplog):
     (root / "report").mkdir()
     for name in (
         "train/dark/a.HEIC",
+        "train/dark/c.gif",
         "train/light/b.heic",
-        "val/dark/c.gif",
         "val/dark/notes.txt",
         "unlabelled/d.gif",
     ):
@@ -75,10 +75,17 @@ def test_pictures_of_a_kind_that_is_not_read_are_named(tmp_path, caplog):
     data = load_dataset("folder", root)
     assert len(data.train) == len(data.test) == 10
     assert caplog.messages == [
-        f"{root / 'train'}: its .heic files (2) are not read: convert them to .png or .jpg",
-        f"{root / 'val'}: its .gif files (1) are not read: convert them to .png or .jpg",
+        f"{root / 'train'}: its .gif files (1) and .heic files (2) are not read: convert them to .png or .jpg",
         f"{root / 'unlabelled'}: its .gif files (1) are not read: convert them to .png or .jpg",
     ]
+
+
+def test_a_folder_of_such_pictures_alone(tmp_path):
+    for name in ("dark", "light"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.heic").write_bytes(b"x")
+    with pytest.raises(CrcdError, match=r"holds no picture that can be read: its \.heic files \(2\) are not read"):
+        recognise(tmp_path)
 
 
 def test_folder_too_big_for_memory_gives_the_same_batches(tmp_path, monkeypatch):

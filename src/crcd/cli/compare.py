@@ -18,7 +18,7 @@ from crcd.compare.formats import csv_rows, latex, markdown
 from crcd.compare.ledger import Entry, Ledger
 from crcd.compare.run import Comparison
 from crcd.compare.table import columns, tables
-from crcd.errors import CrcdError
+from crcd.errors import CrcdError, few
 from crcd.methods import method_parts
 from crcd.recipes import FILES, with_recipe
 from crcd.train.config import DistillConfig
@@ -201,8 +201,11 @@ def _complain_of_missing(comparisons: Sequence[Comparison], entries: Sequence[En
     missing = count - len(entries)
     failures = [failure for comparison in comparisons for failure in comparison.failures]
     if failures:
-        reasons = dict.fromkeys(f"{f.method}, {f.setup}: {f.reason}" for f in failures)
-        raise CrcdError(f"{missing} of {count} cells failed ({'; '.join(reasons)})")
+        cells: dict[str, list[str]] = {}
+        for failure in failures:
+            cells.setdefault(failure.reason, []).append(f"{failure.method}, {failure.setup}, seed {failure.seed}")
+        told = "; ".join(f"{few(of, 2)}: {reason}" for reason, of in cells.items())
+        raise CrcdError(f"{missing} of {count} cells failed ({told})")
     if missing:
         where = comparisons[0].ledger.path
         raise CrcdError(f"{missing} of {count} cells are not in {where}: leave out --draw to measure them")

@@ -1,12 +1,10 @@
 """A folder of photographs: root/train/CLASS/*, root/val/CLASS/* and perhaps root/unlabelled/*; or root/CLASS/*."""
 
 import logging
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from mimetypes import guess_type
 from pathlib import Path
 
 import torch
@@ -14,13 +12,14 @@ from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, is_image_f
 
 from crcd.data.dataset import UNLABELLED, DataSet, Statistics
 from crcd.data.encoded import EncodedImages, FolderImages, load_encoded
-from crcd.errors import CrcdError
+from crcd.data.unread import files_below, unread
+from crcd.errors import CrcdError, few
 
 IMAGENET_STATISTICS: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """ImageNet's, with which torchvision's and timm's weights were trained."""
 UNLABELLED_FOLDER = "unlabelled"
 SCORED = 5
-"""Without a folder to score on, every so manieth image of a class is scored."""
+"""Without a folder to score on, one of so many images of a class is scored."""
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +70,7 @@ def folder_parts(root: Path) -> tuple[Part, Part]:
     """
     flat = is_flat(root)
     for part in (root,) if flat else (root / "train", root / "val", root / UNLABELLED_FOLDER):
-        _say_passed_over(part)
+        _say_unread(part)
     if (root / "val").is_dir():
         train, val = list_part(root / "train"), list_part(root / "val")
     else:
@@ -91,17 +90,9 @@ def is_flat(root: Path) -> bool:
 
 
 @cache
-def _say_passed_over(part: Path) -> None:
-    """Pictures of a kind that is not read shall not be missed unseen."""
-    kinds: Counter[str] = Counter()
-    seen = set()
-    for folder, below, names in os.walk(part, followlinks=True):
-        kinds.update(Path(name).suffix.lower() for name in names)
-        seen.add(os.path.realpath(folder))
-        below[:] = [name for name in below if os.path.realpath(os.path.join(folder, name)) not in seen]
-    for kind, count in sorted(kinds.items()):
-        if kind not in IMG_EXTENSIONS and (guess_type(f"x{kind}")[0] or "").startswith("image/"):
-            log.warning("%s: its %s files (%d) are not read: convert them to .png or .jpg", part, kind, count)
+def _say_unread(part: Path) -> None:
+    if what := unread(files_below(part)):
+        log.warning("%s: %s", part, what)
 
 
 @cache
@@ -185,8 +176,3 @@ def from_parts(
     images = {str(part.where): part.images(size) for part in parts}
     train, test = load_encoded(images, skip_corrupt=skip_corrupt)
     return DataSet(name, train, test, class_names, *statistics)
-
-
-def few(names: Sequence[str]) -> str:
-    """The first five names, and how many more there are."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")

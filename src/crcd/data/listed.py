@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from crcd.data.dataset import UNLABELLED, DataSet
-from crcd.data.folder import IMAGENET_STATISTICS, Part, few, from_parts
-from crcd.errors import CrcdError
+from crcd.data.folder import IMAGENET_STATISTICS, Part, from_parts
+from crcd.errors import CrcdError, few
 
 SUFFIXES = (".csv", ".parquet")
 COLUMNS = ("path", "label")

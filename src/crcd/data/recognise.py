@@ -12,6 +12,7 @@ from crcd.data.folder import is_flat
 from crcd.data.imagenet import ARCHIVES
 from crcd.data.listed import has_list
 from crcd.data.shards import has_shards
+from crcd.data.unread import unread
 from crcd.data.wordnet import are_wnids
 from crcd.errors import CrcdError
 
@@ -38,6 +39,8 @@ def recognise(folder: Path) -> tuple[str, Path]:
     if not own and (images := _images(folder)):
         found.append((images, folder))
     if not found:
+        if what := unread(path.name for path in folder.glob("*/*")):
+            raise CrcdError(f"{folder} holds no picture that can be read: {what}")
         raise CrcdError(
             f"{folder} holds no data set: neither train/CLASS/* and val/CLASS/*, nor CLASS/*, nor train.csv and "
             f"val.csv, nor train-*.tar and val-*.tar, nor {', '.join(MARKS.values())}, nor "

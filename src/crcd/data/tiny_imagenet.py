@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 from torchvision.datasets.utils import download_url
 
 from crcd.data.dataset import DataSet
-from crcd.data.folder import Part, few, from_parts, list_part
+from crcd.data.folder import Part, from_parts, list_part
 from crcd.data.wordnet import class_names
-from crcd.errors import CrcdError
+from crcd.errors import CrcdError, few
 
 BASE_FOLDER = "tiny-imagenet-200"
 ARCHIVE = f"{BASE_FOLDER}.zip"

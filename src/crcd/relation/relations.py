@@ -5,7 +5,9 @@ by the cosine between them: the critic exp(<h1(r^T), h2(r^TS)> / tau) of CRCD, e
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -101,6 +103,15 @@ class Embedding(nn.Module):
         super().__init__()
         self.linear = nn.Linear(in_dim, dim, bias=bias)
         self.normalise_first = not bias
+
+    @classmethod
+    def trained(cls, tensors: Mapping[str, Tensor], prefix: str) -> Self:
+        """The head whose tensors are those of a file that begin with ``prefix``."""
+        own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+        dim, in_dim = own["linear.weight"].shape
+        head = cls(in_dim, dim, bias="linear.bias" in own)
+        head.load_state_dict(own)
+        return head
 
     def forward(self, element_BE: Tensor) -> Tensor:
         """Embedded unit rows, float32, [B, D]."""

@@ -68,8 +68,8 @@ def critic_cosines(
 def _cosines(
     config: RelationConfig, state: dict[str, Tensor], student_BE: Tensor, teacher_BE: Tensor, labels_B: Tensor
 ) -> CriticCosines:
-    s_BD = _embedding(config, state, "student_head", student_BE)
-    t_BD = _embedding(config, state, "teacher_head", teacher_BE)
+    s_BD = Embedding.trained(state, "student_head.")(student_BE)
+    t_BD = Embedding.trained(state, "teacher_head.")(teacher_BE)
     other_BM = labels_B[:, None] != labels_B
     if config.sample_share == 1:
         cosine_BM = s_BD @ t_BD.T
@@ -82,13 +82,6 @@ def _cosines(
     away_BA = number[:, None] != number
     other_BAM = away_BA[:, :, None] & other_BM[:, None] & away_BA[None]
     return CriticCosines(cosine_BAM.diagonal(dim1=0, dim2=2).T[away_BA], cosine_BAM[other_BAM])
-
-
-def _embedding(config: RelationConfig, state: dict[str, Tensor], name: str, x_BE: Tensor) -> Tensor:
-    head = Embedding(x_BE.shape[1], config.dim, bias=f"{name}.linear.bias" in state)
-    head.load_state_dict({own.removeprefix(f"{name}."): x for own, x in state.items() if own.startswith(f"{name}.")})
-    embedded: Tensor = head(x_BE)
-    return embedded
 
 
 def _relation(config: RelationConfig, state: dict[str, Tensor]) -> Relation:
