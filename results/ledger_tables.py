@@ -6,6 +6,7 @@ A job is a setup of the ledger, or a name in ``jobs.py``.
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from statistics import mean
 
 from scipy.stats import spearmanr
 
@@ -17,10 +18,10 @@ from markdown_rows import rows
 
 RESULTS = Path(__file__).parent
 LEDGER = RESULTS / "ledger.jsonl"
-Scores = dict[str, dict[tuple[str, int, str], float]]
-"""Accuracy of each method by setup, seed and teacher."""
+Scores = dict[str, dict[tuple[int, str], float]]
+"""Accuracy of each method by seed and teacher."""
 JOIN = " + "
-"""Between the names of jobs whose lines are taken together."""
+"""Between the names of jobs whose mean is taken, of every seed that all have."""
 
 
 def beside(job: str, change: str) -> str:
@@ -34,7 +35,7 @@ def beside(job: str, change: str) -> str:
 
 
 def less(baseline: str, job: str, methods: str | None) -> str:
-    """Every method of a job, or of several taken together, or those that are named, beside one of them."""
+    """Every method of a job, or those that are named, beside one of them."""
     scores = scores_of(job)
     chosen = (name for name in scores if name != baseline) if methods is None else methods.split()
     pairs = {name: (name, baseline) for name in chosen}
@@ -89,14 +90,18 @@ def probe(file: str, baseline: str) -> str:
 
 
 def scores_of(job: str) -> Scores:
-    """Accuracy of the methods of a job, or of several, by their ``short_names``."""
+    """Accuracy of the methods of a job, or their mean in several, by their ``short_names``."""
     setups = [JOBS.get(name, name) for name in job.split(JOIN)]
     entries = [entry for entry in Ledger(LEDGER).entries if entry.setup in setups]
     names = short_names({entry.method for entry in entries})
-    scores: Scores = {}
+    by_setup: dict[str, dict[tuple[int, str], dict[str, float]]] = {}
     for entry in entries:
-        scores.setdefault(names[entry.method], {})[entry.setup, *entry.pair] = entry.result["top1"]
-    return scores
+        of_method = by_setup.setdefault(names[entry.method], {})
+        of_method.setdefault(entry.pair, {})[entry.setup] = entry.result["top1"]
+    return {
+        method: {pair: mean(top1.values()) for pair, top1 in of_method.items() if len(top1) == len(setups)}
+        for method, of_method in by_setup.items()
+    }
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
@@ -111,15 +116,10 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def gains_of(job: str, baseline: str) -> dict[str, Difference]:
-    """What each method of a job gains over one of them: of two pairs and more, of each job where several are joined."""
+    """What each method of a job gains over one of them, of those with two pairs and more."""
     scores = scores_of(job)
-    gains = {}
-    for name, of in scores.items():
-        setups = {setup for setup, *_ in of.keys() & scores[baseline].keys()}
-        gain = paired(of, scores[baseline])
-        if name != baseline and gain is not None and gain.n > 1 and len(setups) == len(job.split(JOIN)):
-            gains[name] = gain
-    return gains
+    gains = {name: paired(of, scores[baseline]) for name, of in scores.items() if name != baseline}
+    return {name: gain for name, gain in gains.items() if gain is not None and gain.n > 1}
 
 
 def differences(scores: Scores, pairs: Mapping[str, tuple[str, str]]) -> list[tuple[object, ...]]:

@@ -52,8 +52,8 @@ BLOCKS = {
     r"([\w-]+)": benchmark,
 }
 """What stands between ``<!-- HEADING: begin -->`` and ``<!-- end -->``, by what its heading is: what a command draws;
-all lines of a job; what CRCD adds to its other methods; its methods, or those that are named, less one of them, also of
-several jobs together; methods less one of them in several jobs; two jobs beside each other; a probe; a benchmark."""
+all lines of a job; what CRCD adds to its other methods; its methods, or those that are named, less one of them; methods
+less one of them in several jobs; two jobs beside each other; a probe; a benchmark."""
 
 
 def filled(text: str) -> str:
