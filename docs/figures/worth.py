@@ -6,6 +6,7 @@ from collections import defaultdict
 
 from drawing import RESULTS, draw
 from matplotlib.figure import Figure
+from scipy.stats import spearmanr
 
 from crcd.compare.ledger import Entry, Ledger
 from jobs import JOBS
@@ -75,26 +76,28 @@ def memory() -> Figure:
 
 
 def bound() -> Figure:
-    """What a student gains over KD, over its bounds: a dot a learner and seed of the small job."""
+    """What a student gains over KD, over its bounds: a dot a learner and seed of the short job."""
     entries = [entry for entry in Ledger(RESULTS / "ledger.jsonl").entries if entry.setup == JOBS["short"]]
     kd = {entry.pair: entry.result["top1"] for entry in entries if entry.method == "kd"}
     figure = Figure(figsize=(7.5, 3), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2, sharey=True), ("mi_bound", "gradient_mi_bound"), strict=True):
-        for kind, colour in {"elements": "#2166ac", "embeddings": "#d6604d"}.items():
+        for kind, colour in {"embeddings": "#d6604d", "elements": "#2166ac"}.items():
             own = [e for e in entries if _contrasts_relations(e, name, kind) and e.pair in kd]
-            gains = [e.result["top1"] - kd[e.pair] for e in own]
-            axes.plot([e.result[name] for e in own], gains, "o", color=colour, markersize=4, alpha=0.7, label=kind)
+            bounds, gains = [e.result[name] for e in own], [e.result["top1"] - kd[e.pair] for e in own]
+            axes.plot(bounds, gains, "o", color=colour, markersize=4, alpha=0.7, label=kind)
+        rho = spearmanr(bounds, gains)
+        axes.set_title(f"elements: rank correlation {rho.statistic:.2f}, p = {rho.pvalue:.2f}")
         axes.axhline(0, color="#b0b0b0", linewidth=1)
         axes.set(xlabel=f"bound of {'gradient' if name.startswith('grad') else 'feature'} relations, last epoch, nats")
     figure.axes[0].set_ylabel("top-1 less that of kd, points")
-    figure.axes[0].legend(loc="lower right", title="remembered")
+    figure.axes[0].legend(loc="center left", title="remembered")
     return figure
 
 
 def _contrasts_relations(entry: Entry, bound: str, remembered: str) -> bool:
-    """Whether a learner beside KD has relations alone at temperature 0.1, this memory and this bound."""
+    """Whether a learner beside KD contrasts relations alone at temperature 0.1, with this memory and this bound."""
     crcd = entry.settings.get("crcd", {})
-    asked = {"temperature": 0.1, "sample_share": 0.0, "remember": remembered}
+    asked = {"temperature": 0.1, "sample_share": 0.0, "exclude": "exact", "remember": remembered}
     return entry.method.startswith("crcd+kd") and asked.items() <= crcd.items() and bound in entry.result
 
 
