@@ -21,9 +21,12 @@ PANELS = {
 }
 """Titles of the jobs."""
 FORMS = {
+    "kd@kd.ce_weight=1.0": ("KD, cross-entropy at 1", "#7f7f7f"),
     "crd+kd": ("CRD and KD", "#7f7f7f"),
     "dist": ("DIST", "#7f7f7f"),
     "wttm": ("WTTM", "#7f7f7f"),
+    "itrd": ("ITRD", "#7f7f7f"),
+    "luminet": ("LumiNet", "#7f7f7f"),
     "crcd+kd@crcd.sample_share=0.0": ("CRCD and KD: relations alone", "#92c5de"),
     "crcd+kd@crcd.sample_share=1.0": ("CRCD and KD: samples alone", "#f4a582"),
     "crcd+kd": ("CRCD and KD: half of each", "#2166ac"),
