@@ -16,7 +16,7 @@ LEARNERS = {"kd": "#7f7f7f", "embeddings remembered": "#d6604d", "elements remem
 PANELS = {
     "digits": "digits-held-out",
     "20 classes,\n20 epochs": "short",
-    "quarter of the\nimages, 80 epochs": "quarter",
+    "a quarter of them,\n80 epochs": "quarter",
     "narrow student,\n40 epochs": "narrow",
 }
 """Titles of the jobs."""
@@ -36,7 +36,7 @@ FORMS = {
 
 def gains() -> Figure:
     """What learners gain over KD in each job: mean and 95 % interval over seeds, of which there are three or more."""
-    figure = Figure(figsize=(7.5, 2.7), layout="constrained")
+    figure = Figure(figsize=(7.5, 3), layout="constrained")
     rows = range(len(FORMS))
     for axes, (title, job) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS.items(), strict=True):
         found = gains_of(job, "kd")
