@@ -59,8 +59,25 @@ def test_probes_are_paired_by_run(tmp_path, monkeypatch):
     assert below == "2,000 images of 200 classes to learn from, 500 to score; commit ccccccc."
 
 
-def test_setups_taken_together_are_paired_each_by_itself(ledger):
+def test_a_seed_counts_once_in_the_mean_of_two_jobs(ledger):
     ledger(here={"crcd+kd": 2.0}, there={"crcd+kd": 4.0, "dkd": 1.0}, elsewhere={"crcd+kd": 90.0})
-    *_, crcd, dkd = ledger_tables.less("kd", "here + there", None).splitlines()
-    assert crcd == "| crcd+kd | 4 | 93.50 ± 1.29 | 90.50 ± 0.58 | +3.00 ± 1.15 | +1.16 to +4.84 |"
-    assert dkd == "| dkd | 2 | 91.50 ± 0.71 | 90.50 ± 0.71 | +1.00 ± 0.00 | +1.00 to +1.00 |"
+    _, _, *lines = ledger_tables.less("kd", "here + there", None).splitlines()
+    assert lines == ["| crcd+kd | 2 | 93.50 ± 0.71 | 90.50 ± 0.71 | +3.00 ± 0.00 | +3.00 to +3.00 |"]
+
+
+def test_jobs_side_by_side_have_what_each_has(ledger, monkeypatch):
+    monkeypatch.setitem(ledger_tables.JOBS, "short name", "there")
+    ledger(here={"crcd+kd@crcd.negatives=64": 2.0}, there={"crcd+kd": 4.0, "dkd": 1.0})
+    heading, _, *lines = ledger_tables.side_by_side("here, short name", "kd", "crcd+kd dkd").splitlines()
+    assert heading == "| method, less kd | here | short name |"
+    assert lines == [
+        "| crcd+kd | +2.00 ± 0.00 (+2.00 to +2.00; 2) | +4.00 ± 0.00 (+4.00 to +4.00; 2) |",
+        "| dkd |  | +1.00 ± 0.00 (+1.00 to +1.00; 2) |",
+    ]
+
+
+def test_short_names_leave_out_what_all_have_in_common():
+    short = ledger_tables.short_names
+    assert short(["crcd+kd@crcd.negatives=8", "kd"]) == {"crcd+kd@crcd.negatives=8": "crcd+kd", "kd": "kd"}
+    apart = ["crcd@crcd.negatives=8", "crcd@crcd.negatives=9"]
+    assert short(apart) == dict(zip(apart, apart, strict=True))
