@@ -11,7 +11,7 @@ from statistics import mean
 from scipy.stats import spearmanr
 
 from crcd.compare.ledger import Ledger
-from crcd.compare.statistics import Difference, paired, signed, spread
+from crcd.compare.statistics import Difference, paired, spread
 from crcd.methods.names import join_name, split_name
 from jobs import JOBS
 from markdown_rows import rows
@@ -34,15 +34,21 @@ def beside(job: str, change: str) -> str:
     )
 
 
-def less(baseline: str, job: str, methods: str | None) -> str:
-    """Every method of a job, or those that are named, beside one of them."""
+def less(baseline: str, job: str, first: str | None, last: str | None, methods: str | None) -> str:
+    """Every method of a job, or those that are named, beside one of them, over all seeds or the first to the last.
+
+    The baseline of several jobs may be another method in each, ``kd + dist``.
+    """
     scores = scores_of(job)
+    if JOIN in baseline:
+        own = [scores_of(name)[method] for name, method in zip(job.split(JOIN), baseline.split(JOIN), strict=True)]
+        scores[baseline] = {pair: mean(top1[pair] for top1 in own) for pair in own[0] if all(pair in o for o in own)}
+    if first is not None and last is not None:
+        seeds = range(int(first), int(last) + 1)
+        scores = {name: {pair: of[pair] for pair in of if pair[0] in seeds} for name, of in scores.items()}
     chosen = (name for name in scores if name != baseline) if methods is None else methods.split()
     pairs = {name: (name, baseline) for name in chosen}
-    number = "pairs" if JOIN in job else "seeds"
-    return rows(
-        f"| method | {number} | top-1 % | {baseline} | difference | 95 % interval |", differences(scores, pairs)
-    )
+    return rows(f"| method | seeds | top-1 % | {baseline} | difference | 95 % interval |", differences(scores, pairs))
 
 
 def side_by_side(jobs: str, baseline: str, methods: str) -> str:
@@ -53,7 +59,7 @@ def side_by_side(jobs: str, baseline: str, methods: str) -> str:
 
 
 def _told(gain: Difference | None) -> str:
-    return "" if gain is None else f"{gain} ({interval(gain)}; {gain.n})"
+    return "" if gain is None else f"{gain} ({gain.interval}; {gain.n})"
 
 
 def ranks(job: str, other: str) -> str:
@@ -82,7 +88,7 @@ def probe(file: str, baseline: str) -> str:
     lines: list[tuple[object, ...]] = []
     for name, by_run in scores.items():
         difference = paired(first[name], first[baseline]) if name != baseline else None
-        told = (difference, interval(difference)) if difference else (None, None)
+        told = (difference, difference.interval) if difference else (None, None)
         lines.append((name, len(by_run), *map(spread, zip(*by_run.values(), strict=True)), *told))
     heading = f"| network | runs | {' | '.join(kinds)} | {kinds[0]} less {baseline} | 95 % interval |"
     return f"{rows(heading, lines)}\n\n{result['train_images']:,} images of {result['classes']} classes to learn from, \
@@ -129,10 +135,5 @@ def differences(scores: Scores, pairs: Mapping[str, tuple[str, str]]) -> list[tu
         one, other = (scores[method] for method in methods)
         if (difference := paired(one, other)) is not None:
             shared = [spread([of[pair] for pair in one if pair in other]) for of in (one, other)]
-            lines.append((name, difference.n, *shared, difference, interval(difference)))
+            lines.append((name, difference.n, *shared, difference, difference.interval))
     return lines
-
-
-def interval(difference: Difference) -> str:
-    """Its interval, as the tables have it."""
-    return "" if difference.n == 1 else f"{signed(difference.low)} to {signed(difference.high)}"

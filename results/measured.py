@@ -45,15 +45,15 @@ BLOCKS = {
     r"crcd compare (.+)": compared,
     r"ledger (.+)": every_line,
     r"beside (.+) with (\S+)": beside,
-    r"less (\S+) of (.+?)(?: for (.+))?": less,
+    r"less (.+?) of (.+?)(?:, seeds (\d+) to (\d+))?(?: for (.+))?": less,
     r"(.+) side by side, less (\S+), for (.+)": side_by_side,
     r"ranks of (.+) and (.+)": ranks,
     r"probe (\S+) less (\S+)": probe,
     r"([\w-]+)": benchmark,
 }
 """What stands between ``<!-- HEADING: begin -->`` and ``<!-- end -->``, by what its heading is: what a command draws;
-all lines of a job; what CRCD adds to its other methods; its methods, or those that are named, less one of them; methods
-less one of them in several jobs; two jobs beside each other; a probe; a benchmark."""
+all lines of a job; what CRCD adds to its other methods; its methods, or those that are named, less one of them, over
+some seeds; methods less one of them in several jobs; two jobs beside each other; a probe; a benchmark."""
 
 
 def filled(text: str) -> str:

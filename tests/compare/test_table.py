@@ -8,7 +8,7 @@ from scipy import stats
 
 from crcd.compare.formats import csv_rows, latex, markdown
 from crcd.compare.published import published
-from crcd.compare.statistics import paired, spread
+from crcd.compare.statistics import Difference, paired, spread
 from crcd.compare.table import columns, tables
 
 KD, CRCD = [90.0, 92.0, 91.0], [92.0, 92.5, 93.0]
@@ -32,6 +32,10 @@ def test_paired_interval_is_that_of_students_t():
     assert str(gain) == "+1.50 ± 0.87"
 
 
+def test_an_interval_that_just_holds_zero_says_so():
+    assert Difference(mean=1.0, std=0.8, n=5, low=-0.004, high=2.0).interval == "-0.00 to +2.00"
+
+
 def test_only_what_both_have_is_paired():
     gain = paired({0: 3.0, 1: 5.0, 7: 100.0}, {0: 1.0, 1: 2.0, 8: 0.0})
     assert (gain.mean, gain.n) == (2.5, 2)
@@ -40,6 +44,7 @@ def test_only_what_both_have_is_paired():
     assert str(alone) == "-1.00"
     assert str(paired({0: 1.0}, {0: 1.001})) == "+0.00"
     assert math.isnan(alone.low)
+    assert alone.interval == ""
     assert str(spread([5.0])) == "5.00"
 
 

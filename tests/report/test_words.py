@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from crcd.report.words import brief, milliseconds, points, short, three, times
+from crcd.report.words import brief, interval, milliseconds, points, short, three, times
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,7 @@ def test_differences_and_ratios():
     assert points(1.005e-3) == "+0.00"
     assert points(-0.001) == "+0.00"
     assert points(-2.5) == "\N{MINUS SIGN}2.50"
+    assert interval(-0.001, 2.5) == "\N{MINUS SIGN}0.00 to +2.50"
     assert times(3.46) == "3.5\N{MULTIPLICATION SIGN}"
     assert times(12.4) == "12\N{MULTIPLICATION SIGN}"
 

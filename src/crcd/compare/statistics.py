@@ -31,12 +31,13 @@ class Difference(Spread):
     high: float
 
     def __str__(self) -> str:
-        return signed(self.mean) if self.n == 1 else f"{signed(self.mean)} ± {self.std:.2f}"
+        mean = f"{round(self.mean, 2) + 0.0:+.2f}"
+        return mean if self.n == 1 else f"{mean} ± {self.std:.2f}"
 
-
-def signed(value: float) -> str:
-    """Two digits after the point, with a sign; a zero is +0.00."""
-    return f"{round(value, 2) + 0.0:+.2f}"
+    @property
+    def interval(self) -> str:
+        """``LOW to HIGH``; empty for one pair. A bound of -0.00 is a little below zero: the interval holds it."""
+        return "" if self.n == 1 else f"{self.low:+.2f} to {self.high:+.2f}"
 
 
 def spread(values: Sequence[float]) -> Spread:

@@ -1,12 +1,11 @@
 """Entries of a ledger as tables: accuracy, gains over a baseline, fidelity, and what others report."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crcd.compare.ledger import Entry
 from crcd.compare.published import published
-from crcd.compare.statistics import Difference, Spread, paired, signed, spread
+from crcd.compare.statistics import Difference, Spread, paired, spread
 
 TOP1 = ("top-1 %", 2)
 """Heading of the accuracy, and how many digits are shown."""
@@ -170,7 +169,7 @@ def _gain(column: Column, method: str, baseline: str) -> str:
 
 
 def _interval(gain: Difference | None) -> str:
-    return "" if gain is None or math.isnan(gain.low) else f"{signed(gain.low)} to {signed(gain.high)}"
+    return "" if gain is None else gain.interval
 
 
 def _notes(found: Sequence[Column], beside: bool) -> list[str]:

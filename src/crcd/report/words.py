@@ -34,6 +34,11 @@ def points(value: float) -> str:
     return f"{round(value, 2) + 0.0:+.2f}".replace("-", MINUS)
 
 
+def interval(low: float, high: float) -> str:
+    """Both ends of a difference's interval; an end of -0.00 is a little below zero: the interval holds it."""
+    return f"{low:+.2f} to {high:+.2f}".replace("-", MINUS)
+
+
 def with_minus(text: str) -> str:
     """A cell of a table with its minus signs as typographers write them."""
     return re.sub(r"(?<!\S)-(?=\d)", MINUS, text)

@@ -9,7 +9,7 @@ from crcd.report.cost import BATCHES, Cost
 from crcd.report.gain import Gain
 from crcd.report.networks import TEACHER
 from crcd.report.source import Source
-from crcd.report.words import SPACE, milliseconds, points, short, three, times
+from crcd.report.words import SPACE, interval, milliseconds, points, short, three, times
 from crcd.train.device import describe
 
 
@@ -88,7 +88,7 @@ def _accuracy_tiles(source: Source, learner: str) -> list[Tile]:
         network = source.subject.first.config.teacher if name == TEACHER else source.subject.first.config.student
         tiles.append(Tile(label, f"{top1.mean:.2f}{SPACE}%", f"{network}{_spread(top1)}", name))
     if gain is not None:
-        note = "" if gain.over is None else f"points; 95 % interval over {_over(gain)}: {_range(gain)}"
+        note = "" if gain.over is None else f"points; 95 % interval over {_over(gain)}: {interval(gain.low, gain.high)}"
         tiles.append(Tile("gain", points(gain.points), note or "points; no interval"))
     return tiles
 
@@ -142,10 +142,6 @@ def _seeds(value: Spread) -> str:
 
 def _over(gain: Gain) -> str:
     return f"{gain.n} seeds" if gain.over == "seeds" else "test images"
-
-
-def _range(gain: Gain) -> str:
-    return f"{points(gain.low)} to {points(gain.high)}"
 
 
 def _share(own: float, whole: float) -> str:

@@ -9,7 +9,7 @@ from crcd.report.cost import BATCHES
 from crcd.report.figure import Choice, Columns, Figure
 from crcd.report.networks import TEACHER
 from crcd.report.source import Source
-from crcd.report.words import points, with_minus
+from crcd.report.words import interval, points, with_minus
 
 
 def trade_off_figure(source: Source) -> Figure:
@@ -51,7 +51,7 @@ def scores_figure(source: Source) -> Figure:
         cells = [
             str(spread(list(top1.values()))),
             "" if gain is None else points(gain.points),
-            "" if gain is None or gain.over is None else f"{points(gain.low)} to {points(gain.high)}",
+            "" if gain is None or gain.over is None else interval(gain.low, gain.high),
         ]
         for name, (_, digits) in SCORES.items():
             found = list(subject.column.scores(learner, name).values())
