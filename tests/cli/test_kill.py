@@ -46,7 +46,7 @@ def uninterrupted(tmp_path_factory, weights, start, finish):
     return results(run)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 130)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, weights, uninterrupted, start, finish, number, status):
     run = tmp_path / "run"
     words = ["distill", *SETTINGS, "--teacher-weights", weights, "--out", run, "--checkpoint-seconds", "0.05"]

@@ -14,7 +14,7 @@ def test_a_signal_is_due_until_handled_and_handlers_come_back(number):
         os.kill(os.getpid(), number)
         assert stop.due()
         stopped = stop.stopped("in epoch 2")
-    assert stopped.status == 130
+    assert stopped.status == 128 + number
     assert str(stopped) == f"stopped by {number.name} in epoch 2; continue with: crcd distill --resume x"
     assert signal.getsignal(number) is before
 

@@ -5,10 +5,11 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import FrameType
 
 from crcd import __version__
 from crcd.errors import CrcdError, unknown
-from crcd.train.stop import RunStopped
+from crcd.train.stop import SIGNALLED, RunStopped
 
 COMMANDS = {
     "distill": ("distill", "train small classifiers under a large one, side by side"),
@@ -38,6 +39,10 @@ USAGE = "\n".join(
 )
 
 
+class _Ended(KeyboardInterrupt):
+    """The process was asked to end, by SIGTERM."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
@@ -46,11 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         Exit status: 0 done or time budget used up, 1 a checked data set or a picture is broken, 2 a mistake of the user
-        (one line on standard error), 130 interrupted.
+        (one line on standard error), 130 interrupted, 143 asked to end.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if argv is None:  # a process of its own: asked to end, it clears away what it has begun, as on an interrupt
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _end)
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # else waiting threads keep a core from whatever else there is
     try:
         try:
@@ -62,15 +67,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RunStopped as stopped:
         _tell(f"crcd: {stopped}")
         return stopped.status
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         _tell("crcd: interrupted")
-        return 130
+        return SIGNALLED + (signal.SIGTERM if isinstance(interrupt, _Ended) else signal.SIGINT)
     except BrokenPipeError:  # whoever read the output, such as head, has had enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{error.strerror or error}")
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise _Ended
 
 
 def _run_together(words: list[str]) -> int:

@@ -8,13 +8,15 @@ from typing import Self
 
 OUT_OF_TIME = 1
 """A reason to stop that yields to every signal that is caught."""
+SIGNALLED = 128
+"""What a shell adds to the number of the signal that ended a command."""
 
 
 class RunStopped(Exception):  # noqa: N818 - no error: the run was asked to stop and did
     """The run stopped before its end, its state saved.
 
     Attributes:
-        status: exit status for the command line: 130 after a signal, 0 when the time budget was used up.
+        status: exit status for the command line: 128 and its number after a signal, 0 when the time budget was used up.
     """
 
     def __init__(self, message: str, status: int) -> None:
@@ -65,4 +67,6 @@ class StopSignal:
     def stopped(self, where: str) -> RunStopped:
         """What to raise once the state is saved."""
         reason = f"stopped by {self._received.name}" if self._received else "time budget used up"
-        return RunStopped(f"{reason} {where}; continue with: {self.advice}", 130 if self._received else 0)
+        return RunStopped(
+            f"{reason} {where}; continue with: {self.advice}", SIGNALLED + self._received if self._received else 0
+        )
