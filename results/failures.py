@@ -18,7 +18,8 @@ from crcd.errors import CrcdError
 from crcd.evaluate.features import extract
 from crcd.evaluate.pretrained import read_network
 from crcd.models import read_weights
-from crcd.relation.relations import Difference, Embedding, query_relations
+from crcd.relation.embedding import Embedding
+from crcd.relation.relations import Difference, query_relations
 from crcd.report.runs import Run, find_runs
 from crcd.train.device import find_device
 from crcd.train.material import Material

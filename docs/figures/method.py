@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from crcd.relation import feature_gradient
-from crcd.relation.relations import Embedding
+from crcd.relation.embedding import Embedding
 
 TEACHER, STUDENT, ANCHOR, OTHER = "#2166ac", "#d6604d", "#1b7837", "#b0b0b0"
 CLASSES, WIDTH, BATCH, DIM = 100, 64, 64, 128

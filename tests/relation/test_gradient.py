@@ -7,8 +7,8 @@ from torch.nn import functional as F
 
 from crcd.models import Viewer, create_model
 from crcd.relation import View, feature_gradient, feature_gradient_autograd
+from crcd.relation.embedding import Embedding
 from crcd.relation.gradient import gradient_element
-from crcd.relation.relations import Embedding
 
 
 @pytest.mark.parametrize("name", ["resnet8", "wrn_16_1", "vgg8", "mobilenetv2", "shufflenetv2"])

@@ -102,6 +102,22 @@ def test_of_samples_alone_samples_are_compared(settings, tmp_path):
     assert len(found["feature"].negative) == (readings.labels[index][:, None] != readings.labels[index]).sum()
 
 
+def test_a_head_that_is_standardised_takes_the_images_that_are_shown(settings, tmp_path):
+    crcd = RelationConfig(negatives=32, teacher_head="standardised", sample_share=1, gradient_weight=0)
+    distill(replace(settings, methods=("crcd",), crcd=crcd, epochs=1, out=tmp_path / "run"))
+    (subject,) = subjects(find_runs([tmp_path / "run"]), None)
+    readings = read_networks(subject, Place("cpu"), lambda loader, _: loader.epoch(0))
+    student, teacher = readings.networks["crcd"], readings.networks[TEACHER]
+    state = torch.load(subject.first.folder.checkpoint, weights_only=True)["learners"]["crcd"]["method"]
+    heads = {name.removeprefix("relation.feature."): tensor for name, tensor in state.items()}
+    index = torch.linspace(0, len(readings.labels) - 1, 64).long()
+    s = embedded(heads, "student_head", student.feature_ND[index])
+    f_t = teacher.feature_ND
+    t = F.normalize(((f_t - f_t.mean(dim=0)) / f_t.std(dim=0, correction=0).clamp_min(1e-6))[index], dim=1)
+    found = critic_cosines(subject, "crcd", student, teacher, readings.labels)
+    torch.testing.assert_close(found["feature"].positive, (s * t).sum(dim=1), atol=1e-5, rtol=0)
+
+
 def test_learners_without_relations_and_runs_without_their_heads(source, runs, tmp_path):
     with pytest.raises(CrcdError, match="kd has no relations"):
         cosines(source, "kd")

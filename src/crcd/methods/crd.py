@@ -11,9 +11,9 @@ from crcd.data.batch import Batch
 from crcd.errors import CrcdError
 from crcd.methods.method import Method, numbered
 from crcd.relation.bank import Bank
+from crcd.relation.embedding import Embedding
 from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import MIN_TEMPERATURE, NCE
-from crcd.relation.relations import Embedding
 from crcd.relation.source import Elements
 from crcd.relation.view import View
 

@@ -18,8 +18,11 @@ class RelationConfig:
     """InfoNCE, or noise-contrastive estimation with a frozen constant (released code, CRD)."""
     temperature: float = 0.1
     """Temperature tau of the critic."""
+    teacher_head: Literal["linear", "standardised"] = "linear"
+    """The teacher's elements are embedded by a linear layer that the mirrored term trains (paper); or each of their
+    numbers is standardised over the samples met, so that nothing is trained and none of the teacher's can get lost."""
     dim: int = 128
-    """Width D of the embedded elements."""
+    """Width D of the embedded elements; standardised ones keep the teacher's."""
     hidden: int = 128
     """Hidden width of the mlp relation."""
     source: Literal["queue", "bank", "batch"] = "queue"
@@ -94,6 +97,11 @@ class RelationConfig:
                     f"crcd.{name} is {getattr(self, name)}, but with crcd.sample_share 1 there are no relations: "
                     "leave it out"
                 )
+        if self.teacher_head == "standardised" and self.dim != RelationConfig.dim:
+            raise CrcdError(
+                f"crcd.dim is {self.dim}, but with crcd.teacher_head standardised embedded elements are as wide as the "
+                "teacher's: leave it out"
+            )
         for name, value in (
             ("anchor_source", "bank"),
             ("positive_source", "bank"),

@@ -55,9 +55,9 @@ class Direction(nn.Module):
 class Relations(Direction):
     """A direction of the relation contrast, with its relation network."""
 
-    def __init__(self, config: RelationConfig, num_samples: int) -> None:
+    def __init__(self, config: RelationConfig, dim: int, num_samples: int) -> None:
         super().__init__(config, num_samples)
-        self.network = MLPNetwork(config.dim, config.hidden) if config.relation == "mlp" else DifferenceNetwork()
+        self.network = MLPNetwork(dim, config.hidden) if config.relation == "mlp" else DifferenceNetwork()
 
     def forward(
         self,

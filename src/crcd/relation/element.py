@@ -13,10 +13,10 @@ from crcd.relation.bank import Bank
 from crcd.relation.config import RelationConfig
 from crcd.relation.contrast import Contrast
 from crcd.relation.direction import Relations, Samples
+from crcd.relation.embedding import Embedding, Standardised
 from crcd.relation.mixture import Mixture
 from crcd.relation.negatives import Negatives
 from crcd.relation.queue import Queue
-from crcd.relation.relations import Embedding
 from crcd.relation.source import Drawn, Elements, InBatch, NegativeSource
 
 
@@ -50,14 +50,21 @@ class ElementContrast(nn.Module):
         super().__init__()
         self.config = config
         self.embeds_rows = config.remember == "elements" and config.source != "batch"
-        self.student_head = Embedding(student_dim, config.dim, bias=bias)
-        self.teacher_head = Embedding(teacher_dim, config.dim, bias=bias)
-        self.source = _build_source(config, labels_N, student_dim, teacher_dim, unlabelled=unlabelled)
+        trained = config.teacher_head == "linear"
+        dim = config.dim if trained else teacher_dim
+        self.student_head = Embedding(student_dim, dim, bias=bias)
+        self.teacher_head = (
+            Embedding(teacher_dim, dim, bias=bias) if trained else Standardised(dim, normalise_first=not bias)
+        )
+        widths = (student_dim, teacher_dim) if config.remember == "elements" else (dim, dim)
+        self.source = _build_source(config, labels_N, widths, unlabelled=unlabelled)
         num_samples = 0 if labels_N is None else len(labels_N) if unlabelled else int((labels_N >= 0).sum())
         if config.sample_share < 1:
-            self.student_term, self.mirrored_term = Relations(config, num_samples), Relations(config, num_samples)
+            self.student_term = Relations(config, dim, num_samples)
+            self.mirrored_term = Relations(config, dim, num_samples) if trained else None
         if config.sample_share > 0:
-            self.student_samples, self.mirrored_samples = Samples(config, num_samples), Samples(config, num_samples)
+            self.student_samples = Samples(config, num_samples)
+            self.mirrored_samples = Samples(config, num_samples) if trained else None
 
     def forward(
         self,
@@ -68,6 +75,8 @@ class ElementContrast(nn.Module):
         index_B: Tensor | None,
         mixture: Mixture | None,
     ) -> Contrast:
+        if isinstance(self.teacher_head, Standardised) and self.training:
+            self.teacher_head.learn(teacher_BE, weight_B > 0)
         s_BD, t_BD = self.student_head(student_BE), self.teacher_head(teacher_BE)
         rows = (s_BD, t_BD)
         if self.embeds_rows:
@@ -84,16 +93,16 @@ class ElementContrast(nn.Module):
         drawn = Drawn(drawn.student.of(own), drawn.teacher.of(own))
 
         positives = self._positives(s_BD.detach(), t_BD.detach(), sample_B, weight_B)
-        terms: list[tuple[float, Contrast, Contrast]] = []
+        terms: list[tuple[float, list[Contrast]]] = []
         if self.config.sample_share < 1:
             anchors = self._anchors(s_BD.detach(), t_BD.detach(), sample_B, target_B[own], weight_B)
             own_BA = batch.own_class(anchors.target_A)[own] if self.config.anchor_exclude == "exact" else None
             relations = self._relations(s_BD, t_BD, sample_B, positives, anchors, own_BA, drawn)
-            terms.append((1 - self.config.sample_share, *relations))
+            terms.append((1 - self.config.sample_share, relations))
         if self.config.sample_share > 0:
-            terms.append((self.config.sample_share, *self._samples(s_BD, t_BD, positives, drawn)))
-        loss = sum((share * (student.loss + mirrored.loss) for share, student, mirrored in terms), s_BD.new_zeros(()))
-        bound = sum((share * student.mi_bound for share, student, _ in terms), s_BD.new_zeros(()))
+            terms.append((self.config.sample_share, self._samples(s_BD, t_BD, positives, drawn)))
+        loss = sum((share * contrast.loss for share, both in terms for contrast in both), s_BD.new_zeros(()))
+        bound = sum((share * both[0].mi_bound for share, both in terms), s_BD.new_zeros(()))
         if self.training:
             self.source.update(batch)
         return Contrast(loss, bound)
@@ -107,21 +116,24 @@ class ElementContrast(nn.Module):
         anchors: Anchors,
         own_BA: Tensor | None,
         drawn: Drawn,
-    ) -> tuple[Contrast, Contrast]:
+    ) -> list[Contrast]:
+        """The student's term, and the mirrored one where the teacher's head is trained."""
         weight_BA = pair_weights(self.config, anchors, sample_B, positives.teacher_BD, own_BA, positives.weight_B)
         count_BA = drawn.teacher.count(len(s_BD), anchors.sample_A, len(anchors.teacher_AD))
         pairs = (anchors.sample_A, weight_BA)
-        return (
-            self.student_term(s_BD, positives.teacher_BD, anchors.teacher_AD, *pairs, drawn.teacher, count_BA),
-            self.mirrored_term(t_BD, positives.student_BD, anchors.student_AD, *pairs, drawn.student, count_BA),
-        )
+        both = [self.student_term(s_BD, positives.teacher_BD, anchors.teacher_AD, *pairs, drawn.teacher, count_BA)]
+        if self.mirrored_term is not None:
+            keys = (positives.student_BD, anchors.student_AD)
+            both.append(self.mirrored_term(t_BD, *keys, *pairs, drawn.student, count_BA))
+        return both
 
-    def _samples(self, s_BD: Tensor, t_BD: Tensor, positives: _Positives, drawn: Drawn) -> tuple[Contrast, Contrast]:
+    def _samples(self, s_BD: Tensor, t_BD: Tensor, positives: _Positives, drawn: Drawn) -> list[Contrast]:
+        """Likewise."""
         weight_B, count_B = positives.weight_B, drawn.teacher.count(len(s_BD), None, 1)[:, 0]
-        return (
-            self.student_samples(s_BD, positives.teacher_BD, weight_B, drawn.teacher, count_B),
-            self.mirrored_samples(t_BD, positives.student_BD, weight_B, drawn.student, count_B),
-        )
+        both = [self.student_samples(s_BD, positives.teacher_BD, weight_B, drawn.teacher, count_B)]
+        if self.mirrored_samples is not None:
+            both.append(self.mirrored_samples(t_BD, positives.student_BD, weight_B, drawn.student, count_B))
+        return both
 
     def _anchors(self, s_BD: Tensor, t_BD: Tensor, sample_B: Tensor, target_B: Tensor, weight_B: Tensor) -> Anchors:
         """Samples of the bank or the batch."""
@@ -150,7 +162,7 @@ class ElementContrast(nn.Module):
 
 
 def _build_source(
-    config: RelationConfig, labels_N: Tensor | None, student_dim: int, teacher_dim: int, *, unlabelled: bool
+    config: RelationConfig, labels_N: Tensor | None, widths: tuple[int, int], *, unlabelled: bool
 ) -> NegativeSource:
     exact = config.exclude == "exact"
     if labels_N is None and (config.source == "bank" or config.objective == "nce"):
@@ -160,7 +172,6 @@ def _build_source(
         )
     if config.source == "batch":
         return InBatch(exact=exact)
-    widths = (student_dim, teacher_dim) if config.remember == "elements" else (config.dim, config.dim)
     if config.source == "queue":
         count = config.negatives if labels_N is None else min(config.negatives, len(labels_N))
         return Queue(widths, count, exact=exact)

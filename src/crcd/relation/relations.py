@@ -5,9 +5,7 @@ by the cosine between them: the critic exp(<h1(r^T), h2(r^TS)> / tau) of CRCD, e
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -87,38 +85,3 @@ class DifferenceNetwork(nn.Module):
     def forward(self) -> Difference:
         """The relation."""
         return Difference()
-
-
-class Embedding(nn.Module):
-    """Linear head to width ``dim`` and l2-normalisation.
-
-    Args:
-        in_dim: width of the element.
-        dim: D.
-        bias: False for gradient elements, whose tiny length any bias would swamp; they are normalised before the
-            layer too.
-    """
-
-    def __init__(self, in_dim: int, dim: int, *, bias: bool) -> None:
-        super().__init__()
-        self.linear = nn.Linear(in_dim, dim, bias=bias)
-        self.normalise_first = not bias
-
-    @classmethod
-    def trained(cls, tensors: Mapping[str, Tensor], prefix: str) -> Self:
-        """The head whose tensors are those of a file that begin with ``prefix``."""
-        own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-        dim, in_dim = own["linear.weight"].shape
-        head = cls(in_dim, dim, bias="linear.bias" in own)
-        head.load_state_dict(own)
-        return head
-
-    def forward(self, element_BE: Tensor) -> Tensor:
-        """Embedded unit rows, float32, [B, D]."""
-        with torch.autocast(element_BE.device.type, enabled=False):
-            return F.normalize(self.linear(self.scaled(element_BE)), dim=1, eps=MIN_NORM)
-
-    def scaled(self, element_BE: Tensor) -> Tensor:
-        """The element as the layer takes it, float32, of length 1 where it is normalised before, [B, E]."""
-        element_BE = element_BE.to(self.linear.weight.dtype)
-        return F.normalize(element_BE, dim=1, eps=MIN_NORM) if self.normalise_first else element_BE

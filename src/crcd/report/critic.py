@@ -12,7 +12,8 @@ from crcd.errors import CrcdError
 from crcd.methods import method_parts
 from crcd.models import read_weights
 from crcd.relation.config import RelationConfig
-from crcd.relation.relations import Difference, Embedding, MLPNetwork, Relation, key_relations, query_relations
+from crcd.relation.embedding import Embedding, Standardised
+from crcd.relation.relations import Difference, MLPNetwork, Relation, key_relations, query_relations
 from crcd.report.networks import Reading
 from crcd.report.relations import BINS, evenly
 from crcd.report.subject import Subject
@@ -61,15 +62,24 @@ def critic_cosines(
     ):
         own = {name.partition(f"relation.{element}.")[2]: tensor for name, tensor in heads.items()}
         if any(own):
-            found[element] = _cosines(config, own, x_s[index], x_t[index], labels_N[index])
+            t_ND = _teacher_head(config, own, x_t)(x_t)
+            found[element] = _cosines(config, own, x_s[index], t_ND[index], labels_N[index])
     return found
 
 
+def _teacher_head(config: RelationConfig, state: dict[str, Tensor], teacher_NE: Tensor) -> Embedding | Standardised:
+    """As it was trained; a standardised one is not, and standardises by the images that are looked at."""
+    if config.teacher_head == "linear":
+        return Embedding.trained(state, "teacher_head.")
+    head = Standardised(teacher_NE.shape[1], normalise_first="student_head.linear.bias" not in state)
+    head.learn(teacher_NE, torch.ones(len(teacher_NE), dtype=torch.bool))
+    return head
+
+
 def _cosines(
-    config: RelationConfig, state: dict[str, Tensor], student_BE: Tensor, teacher_BE: Tensor, labels_B: Tensor
+    config: RelationConfig, state: dict[str, Tensor], student_BE: Tensor, t_BD: Tensor, labels_B: Tensor
 ) -> CriticCosines:
     s_BD = Embedding.trained(state, "student_head.")(student_BE)
-    t_BD = Embedding.trained(state, "teacher_head.")(teacher_BE)
     other_BM = labels_B[:, None] != labels_B
     if config.sample_share == 1:
         cosine_BM = s_BD @ t_BD.T
@@ -87,8 +97,9 @@ def _cosines(
 def _relation(config: RelationConfig, state: dict[str, Tensor]) -> Relation:
     if config.relation == "difference":
         return Difference()
-    network = MLPNetwork(config.dim, config.hidden)
     prefix = "student_term.network."
-    network.load_state_dict({name.removeprefix(prefix): x for name, x in state.items() if name.startswith(prefix)})
+    own = {name.removeprefix(prefix): matrix for name, matrix in state.items() if name.startswith(prefix)}
+    network = MLPNetwork(own["query_u"].shape[1], config.hidden)
+    network.load_state_dict(own)
     relation: Relation = network()
     return relation
