@@ -67,6 +67,16 @@ VARIANTS = {
         methods=("crcd", "crcd@crcd.objective=nce,crcd.source=queue"),
         crcd=RelationConfig(source="bank", anchor_scope="local", **BANKS),
     ),
+    **{
+        f"own anchors, {rows} banks": replace(
+            CONFIG,
+            methods=("crcd",),
+            crcd=RelationConfig(
+                source="bank", remember="embeddings", anchor_scope="local", bank_rows=rows, **FROM_BANK, **BANKS
+            ),
+        )
+        for rows in ("replicated", "sharded")
+    },
     "own statistics": replace(CONFIG, methods=("ce", "kd"), sync_batchnorm=False),
     "in parts": replace(CONFIG, methods=("ce", "kd"), batch_parts=2),
 }
@@ -143,3 +153,8 @@ def test_processes_stay_alike_where_their_number_shows(variant):
     assert_alike(one, other, 0)
     with pytest.raises(AssertionError, match=r"^(ce|kd|crcd): "):
         assert_alike(one, alone(variant), 1e-6)
+
+
+def test_banks_in_shares_give_each_its_own_samples_rows():
+    whole, shares = (together(2, steps, f"own anchors, {rows} banks")[0] for rows in ("replicated", "sharded"))
+    assert_alike(shares, whole, 1e-6)

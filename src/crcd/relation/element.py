@@ -88,11 +88,12 @@ class ElementContrast(nn.Module):
                 weight_B = weight_B * ~mixture.is_mixed
         drawn = self._embedded(*self.source.draw(batch))
         sample_B = torch.arange(len(target_B), device=target_B.device) if index_B is None else index_B
+        positives = self._positives(s_BD.detach(), t_BD.detach(), sample_B, weight_B)
         own = slice(None) if self.config.anchor_scope == "gathered" else distributed.own_rows(len(target_B))
         s_BD, t_BD, weight_B, sample_B = s_BD[own], t_BD[own], weight_B[own], sample_B[own]
+        positives = _Positives(*(part[own] for part in positives))
         drawn = Drawn(drawn.student.of(own), drawn.teacher.of(own))
 
-        positives = self._positives(s_BD.detach(), t_BD.detach(), sample_B, weight_B)
         terms: list[tuple[float, list[Contrast]]] = []
         if self.config.sample_share < 1:
             anchors = self._anchors(s_BD.detach(), t_BD.detach(), sample_B, target_B[own], weight_B)
