@@ -1,10 +1,12 @@
-"""Compiles the Triton kernels for a Hopper GPU, each as a call of the contrast would launch it; no GPU is needed.
+"""Compiles the Triton kernels for a GPU (python compile_triton.py 90 for Hopper), each as a call of the contrast would
+launch it; no GPU is needed.
 
 Run as a script, because kernels must be imported without Triton's interpreter. Prints a line for each kernel: kind of
 negatives or relation, width, number of samples, kernel, bytes of shared memory, bytes of stack.
 """
 
 import subprocess
+import sys
 import tempfile
 from inspect import signature
 
@@ -18,6 +20,8 @@ from crcd.relation.kernels.problem import Problem
 from crcd.relation.kernels.triton import contrast, difference_own, difference_shared, mlp_sweeps
 from crcd.relation.relations import Difference, MLPNetwork
 
+ARCHITECTURE = int(sys.argv[1])
+"""Compute capability, 90 for 9.0."""
 POINTERS = {torch.float32: "*fp32", torch.int64: "*i64", torch.int8: "*i8"}
 
 
@@ -45,7 +49,7 @@ class Compiler:
                 attributes[place,] = [["tt.divisibility", 16]]
         source = ASTSource(self.kernel, types, constexprs=constants, attrs=attributes)
         options = {"num_warps": num_warps, "num_stages": num_stages}
-        compiled = compile(source, target=GPUTarget("cuda", 90, 32), options=options)
+        compiled = compile(source, target=GPUTarget("cuda", ARCHITECTURE, 32), options=options)
         print(self.label, self.kernel.__name__, compiled.metadata.shared, stack(compiled.asm["cubin"]))
 
 

@@ -2,12 +2,14 @@
 
 import importlib
 import itertools
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from crcd.errors import CrcdError
 from crcd.relation import Difference, Negatives, relation_contrast
+from crcd.relation.kernels import choice
 from relation_cases import case
 
 triton = pytest.importorskip("triton", reason="Triton is not installed")
@@ -127,7 +129,7 @@ def test_float64_is_refused(relation):
 
 @pytest.mark.parametrize(("relation", "per_sample"), [("mlp", False), ("difference", True)])
 def test_too_wide_rows_are_refused(relation, per_sample):
-    with pytest.raises(CrcdError, match="up to width 256, not 257: use kernel='auto'"):
+    with pytest.raises(CrcdError, match="up to width 256 here, not 257: use kernel='auto'"):
         run(case(2, 2, 3, 257, relation, "infonce", per_sample), "triton", torch.float32)
 
 
@@ -159,3 +161,10 @@ class TestOnAGPU:
         inputs = case(64, 64, 4096, 128, relation, objective, per_sample, hidden=128)
         first, second = run(inputs, "triton", torch.float32), run(inputs, "triton", torch.float32)
         assert all(torch.equal(x, y) for x, y in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize(("room", "widest"), [(65_536, 64), (101_376, 128), (166_912, 256), (232_448, 256)])
+def test_a_gpu_with_less_shared_memory_takes_narrower_rows(monkeypatch, room, widest):
+    properties = SimpleNamespace(shared_memory_per_block=49_152, shared_memory_per_block_optin=room)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+    assert choice._widest(torch.device("cuda")) == widest

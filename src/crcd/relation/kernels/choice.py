@@ -14,9 +14,9 @@ from crcd.relation.relations import MLP, Difference
 
 Kernel = Literal["auto", "oracle", "streaming", "native", "triton"]
 
-TRITON_WIDTH = 256
-"""The Triton kernels keep a whole row of such a width at hand; a wider one leaves no room in shared memory, and above
-128 some registers are spilled already."""
+TRITON_SHARED_MEMORY = {128: 98_560, 256: 148_544}
+"""Bytes of shared memory, at most, that a program of the Triton kernels takes where it keeps whole rows of such a width
+at hand (compute capability 8.6; those that take more have more). Above 128 registers are spilled already."""
 
 
 def choose(kernel: Kernel, p: Problem) -> Callable[[Problem], tuple[Tensor, Tensor, Tensor]]:
@@ -70,9 +70,19 @@ def _obstacle_to_triton(p: Problem) -> str | None:
     else:
         own = p.negatives.index_BK is not None
         width, what = (p.query_BD.shape[1] if own else 0), "elements with negatives of their own"
-    if width > TRITON_WIDTH:
-        return f"takes {what} up to width {TRITON_WIDTH}, not {width}"
+    widest = _widest(p.query_BD.device)
+    if width > widest:
+        return f"takes {what} up to width {widest} here, not {width}"
     return None
+
+
+def _widest(device: torch.device) -> int:
+    """Widest rows that the Triton kernels have room for."""
+    if device.type != "cuda":  # Triton's interpreter has room for all
+        return max(TRITON_SHARED_MEMORY)
+    gpu = torch.cuda.get_device_properties(device)
+    room = getattr(gpu, "shared_memory_per_block_optin", gpu.shared_memory_per_block)  # AMD's have but one size
+    return max((width for width, taken in TRITON_SHARED_MEMORY.items() if taken <= room), default=64)
 
 
 def _described(x: Tensor) -> str:
