@@ -92,7 +92,7 @@ def distill(
         train = material.train_loader(images, config.teacher_views)
     learners = build_learners(config, material, images, teacher, student)
     guide, cache = _guide(config, learners, teacher, network, material, train, folder, stop, reporter)
-    first = train_first_stages(config, learners, guide, train, scorer, folder, stop, reporter)
+    first, failed = train_first_stages(config, learners, guide, train, scorer, folder, stop, reporter)
     loop = Loop(
         " ".join(config.methods),
         config,
@@ -105,6 +105,7 @@ def distill(
         reporter,
         config.distill_until,
         config.keep_going,
+        failed,
     )
     loop.run()
 
