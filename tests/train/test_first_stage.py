@@ -28,7 +28,7 @@ from crcd.train.stop import RunStopped
 from crcd.train.teacher import Teacher
 
 CPU = torch.device("cpu")
-CONFIG = DistillConfig(lr=0.1, weight_decay=0.1, warmup_epochs=1, schedule="cosine", compile=True)
+CONFIG = DistillConfig(lr=0.1, distill_until=0.05, weight_decay=0.1, warmup_epochs=1, schedule="cosine", compile=True)
 
 
 class Hint(TwoStage):

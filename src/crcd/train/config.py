@@ -28,7 +28,15 @@ from crcd.methods.srrl import SRRLConfig
 from crcd.methods.vid import VIDConfig
 from crcd.methods.wttm import WTTMConfig
 from crcd.relation.config import RelationConfig
-from crcd.train.options import ComputeOptions, DataOptions, OptimiserOptions, RunOptions, exclusive, require
+from crcd.train.options import (
+    ComputeOptions,
+    DataOptions,
+    OptimiserOptions,
+    RunOptions,
+    exclusive,
+    require,
+    require_epochs,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +184,10 @@ class DistillConfig(TeachingOptions, TrainOptions):
         if self.teacher_epochs is not None:
             advice = f"give more than the {self.warmup_epochs:g} of --warmup-epochs, or lower that"
             require(self.teacher_epochs > self.warmup_epochs, "teacher-epochs", self.teacher_epochs, advice)
+            for milestone in self.milestones if self.schedule == "step" else ():
+                require_epochs("milestones", milestone, "teacher-epochs", self.teacher_epochs)
+        if self.distill_until is not None:
+            require_epochs("distill-until", self.distill_until, "epochs", self.epochs)
         if self.teacher_views is not None and (learner := next(filter(uses_maps, self.methods), "")):
             raise CrcdError(
                 f"method '{learner}' needs the teacher's feature maps, which its cache does not hold: leave out "

@@ -40,6 +40,7 @@ class FirstStage(Learner):
             schedule="step",
             milestones=(),
             warmup_epochs=0.0,
+            distill_until=None,
             compile=False,
             ema=None,
         )

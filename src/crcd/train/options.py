@@ -130,6 +130,8 @@ class OptimiserOptions:
         require(self.epochs >= 1, "epochs", self.epochs, "give 1 or more")
         require(self.lr > 0, "lr", self.lr, "give a learning rate above 0")
         require(all(m > 0 for m in self.milestones), "milestones", self.milestones, "give numbers above 0")
+        for milestone in self.milestones if self.schedule == "step" else ():
+            require_epochs("milestones", milestone, "epochs", self.epochs)
         require(self.gamma > 0, "gamma", self.gamma, "give a factor above 0")
         require(
             0 <= self.warmup_epochs < self.epochs,
@@ -209,6 +211,24 @@ def require(holds: bool, flag: str, value: object, advice: str) -> None:
     """Raises the ``CrcdError`` that names the flag, its value and what to give instead, unless the check holds."""
     if not holds:
         raise CrcdError(f"--{flag} is {value}: {advice}")
+
+
+def in_epochs(value: float, epochs: int) -> float:
+    """A number of epochs that is given as such or, where below 1, as a share of all ``epochs``."""
+    return round(value * epochs) if value < 1 else value
+
+
+def require_epochs(flag: str, value: float, source: str, epochs: int) -> None:
+    """Raises the ``CrcdError`` that names the flag and its value if that is a share of too few epochs to be one.
+
+    Args:
+        flag: of the value.
+        value: as ``in_epochs`` takes it.
+        source: flag that all epochs are of.
+        epochs: how many they are.
+    """
+    advice = f"of the {epochs} of --{source} this share is less than one, give a greater one or a number of epochs"
+    require(in_epochs(value, epochs) > 0, flag, value, advice)
 
 
 def exclusive(flag: str, given: bool, other: str, other_given: bool) -> None:
