@@ -74,6 +74,7 @@ def test_a_name_changes_settings_of_its_methods_alone():
         ({"cutmix": 1.0, "mix_prob": 1.0}, "--mix-prob is 1: without images"),
         ({"student_images": 0}, "--student-images is 0"),
         ({"teacher_lr": 0.0}, "--teacher-lr is 0.0"),
+        ({"teacher_seed": -1}, "--teacher-seed is -1: give a number from 0"),
         ({"distill_until": -1.0}, "--distill-until is -1.0"),
         ({"distill_until": 0.05, "epochs": 1}, "--distill-until is 0.05: of the 1 of --epochs this share is less"),
         ({"milestones": (0.2, 0.9), "epochs": 2}, "--milestones is 0.2: of the 2 of --epochs this share is less"),

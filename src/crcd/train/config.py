@@ -36,6 +36,7 @@ from crcd.train.options import (
     exclusive,
     require,
     require_epochs,
+    require_seed,
 )
 
 
@@ -128,6 +129,8 @@ class TeachingOptions:
         for flag in ("teacher_epochs", "teacher_views", "student_images"):
             value = getattr(self, flag)
             require(value is None or value >= 1, flag.replace("_", "-"), value, "give 1 or more")
+        if self.teacher_seed is not None:
+            require_seed("teacher-seed", self.teacher_seed)
         for flag, above_0 in (("teacher-lr", self.teacher_lr), ("distill-until", self.distill_until)):
             require(above_0 is None or above_0 > 0, flag, above_0, "give a number above 0")
         needless = self.teacher_cache is not None and self.teacher_views is None

@@ -196,7 +196,7 @@ class RunOptions:
     Biases, trackio keeps them in its own folder. metrics.jsonl has them in any case."""
 
     def __post_init__(self) -> None:
-        require(0 <= self.seed < 2**31, "seed", self.seed, "give a number from 0 to 2147483647")
+        require_seed("seed", self.seed)
         require(self.checkpoint_seconds > 0, "checkpoint-seconds", self.checkpoint_seconds, "give seconds above 0")
         if self.time_budget is not None:
             parse_duration(self.time_budget)
@@ -211,6 +211,11 @@ def require(holds: bool, flag: str, value: object, advice: str) -> None:
     """Raises the ``CrcdError`` that names the flag, its value and what to give instead, unless the check holds."""
     if not holds:
         raise CrcdError(f"--{flag} is {value}: {advice}")
+
+
+def require_seed(flag: str, seed: int) -> None:
+    """Raises the ``CrcdError`` that names the flag and its value unless it is a seed."""
+    require(0 <= seed < 2**31, flag, seed, "give a number from 0 to 2147483647")
 
 
 def in_epochs(value: float, epochs: int) -> float:
