@@ -85,7 +85,9 @@ def test_a_name_changes_settings_of_its_methods_alone():
             {"teacher_views": 2, "crop_padding": 0, "flip": False},
             "--teacher-views is 2: without augmentation an image has one view",
         ),
-        ({"teacher_weights": Path("t.pt"), "teacher_epochs": 3}, "--teacher-epochs exclude each other"),
+        ({"teacher_weights": Path("t.pt"), "teacher_epochs": 3}, "--teacher-weights and --teacher-epochs exclude each"),
+        ({"teacher_weights": Path("t.pt"), "teacher_seed": 0}, "--teacher-weights and --teacher-seed exclude each"),
+        ({"teacher_pretrained": True, "teacher_seed": 0}, "--teacher-pretrained and --teacher-seed exclude each"),
     ],
 )
 def test_senseless_settings_are_named(settings, named):

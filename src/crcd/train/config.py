@@ -138,9 +138,13 @@ class TeachingOptions:
         require(not needless, "teacher-cache", self.teacher_cache, advice)
         exclusive("student-weights", self.student_weights is not None, "student-pretrained", self.student_pretrained)
         exclusive("teacher-weights", self.teacher_weights is not None, "teacher-pretrained", self.teacher_pretrained)
-        given = self.teacher_weights is not None or self.teacher_pretrained
-        name = "teacher-pretrained" if self.teacher_pretrained else "teacher-weights"
-        exclusive(name, given, "teacher-epochs", self.teacher_epochs is not None)
+        for flag, value in (("teacher-epochs", self.teacher_epochs), ("teacher-seed", self.teacher_seed)):
+            self.refuse_beside_weights(flag, given=value is not None)
+
+    def refuse_beside_weights(self, flag: str, *, given: bool) -> None:
+        """Raises ``CrcdError`` where a flag for the teacher's training is given and the teacher comes with weights."""
+        exclusive("teacher-weights", self.teacher_weights is not None, flag, given)
+        exclusive("teacher-pretrained", self.teacher_pretrained, flag, given)
 
 
 @dataclass(frozen=True, kw_only=True)
