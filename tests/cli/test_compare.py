@@ -94,6 +94,7 @@ def test_time_budget_ends_well(crcd, tmp_path):
         (["compare", "digits", "--recipe", "cifar100"], "recipes come first, crcd compare cifar100"),
         (["compare", "digits", "--resume", "runs/x"], "--resume is not needed"),
         (["compare", "digits", "--seeds", "0"], "--seeds is 0: give 1 or more"),
+        (["compare", "digits", "--seed", "2147483646", "--seeds", "3"], "--seeds is 3: from --seed 2147483646 on"),
         (["compare", "digits", "--baseline", "kt"], "unknown method 'kt'"),
         (["compare", "digits", "--baseline", "sp"], "--baseline sp is none of the methods: ce kd crcd+kd"),
         (["compare", "--ledger", os.devnull], "there is no such file"),

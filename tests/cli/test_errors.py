@@ -52,6 +52,13 @@ def complaint(crcd):
         (["distill", "--data", "cifar100", "--data-dir", "absent"], "cifar100 is not in absent"),
         (["distill", "--data", "folder", "--data-dir", "absent"], "absent"),
         (["distill", "--teacher-weights", "absent.pt"], "absent.pt: no such file"),
+        (["distill", "--teacher-weights", "t.pt", "--teacher-lr", "0.1"], "--teacher-weights and --teacher-lr exclude"),
+        (["distill", "--teacher-pretrained", "--teacher-finetune"], "--teacher-pretrained and --teacher-finetune excl"),
+        (["compare", "digits", "--teacher-weights", "t.pt", "--teacher-lr", "0.1"], "and --teacher-lr exclude each"),
+        (
+            ["distill", "--recipe", "folder-finetune", "--data-dir", "absent", "--teacher-weights", "absent.pt"],
+            "absent/train is missing",
+        ),
         (["distill", "--resume", "absent"], "--resume absent: there is no run here"),
         (["train", "--model", "resnet9"], "unknown model 'resnet9'"),
         (["evaluate", "--weights", "absent.safetensors"], "absent.safetensors: no such file"),

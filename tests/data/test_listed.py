@@ -7,6 +7,7 @@ import pytest
 
 from crcd.data import load_dataset
 from crcd.data.check import check
+from crcd.data.listed import ordered_labels
 from crcd.data.recognise import recognise
 from crcd.errors import CrcdError
 from data_formats import jpeg, write
@@ -44,6 +45,12 @@ def test_texts_are_classes_and_a_column_may_name_them(tmp_path):
     train = f"\ufeffclass_name,more,path,label\n{rows}"
     make_list(tmp_path, train, "label,path\n1,images/d.jpg\n2,images/e.jpg\n")
     assert load_dataset("list", tmp_path).class_names == ("cat, tame", "dog")
+
+
+def test_the_order_of_labels_is_that_of_no_set():
+    twins = {f"{zeros}{number}" for number in (2, 10, -3) for zeros in ("", "0", "00") if number > 0 or not zeros}
+    assert ordered_labels(twins) == ["-3", "002", "02", "2", "0010", "010", "10"]
+    assert ordered_labels({"2", "10", "--1"}) == ["--1", "10", "2"]
 
 
 def test_parquet(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from crcd.methods.sp import SPConfig
 from crcd.report import curves
 from crcd.report.curves import curve_points, loss_parts, term_weights, weight_points
 from crcd.report.runs import find_runs
@@ -39,6 +40,8 @@ def test_weights_of_terms():
     assert term_weights(config, "crcd+kd@kd.weight=2", 4) == after
     assert term_weights(config, "kd", 0) == {"cross-entropy": 0.1, "kd.weight": 0.9}
     assert term_weights(config, "ce", 0) == {"cross-entropy": 1.0}
+    own = "crcd.methods.sp:SP"
+    assert term_weights(config, own, 0) == {"cross-entropy": 1.0, f"{own}.weight": SPConfig().weight}
 
 
 def test_terms_of_one_weight_are_one_curve(runs):

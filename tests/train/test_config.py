@@ -74,19 +74,30 @@ def test_a_name_changes_settings_of_its_methods_alone():
         ({"cutmix": 1.0, "mix_prob": 1.0}, "--mix-prob is 1: without images"),
         ({"student_images": 0}, "--student-images is 0"),
         ({"teacher_lr": 0.0}, "--teacher-lr is 0.0"),
+        ({"teacher_seed": -1}, "--teacher-seed is -1: give a number from 0"),
         ({"distill_until": -1.0}, "--distill-until is -1.0"),
+        ({"distill_until": 0.05, "epochs": 1}, "--distill-until is 0.05: of the 1 of --epochs this share is less"),
+        ({"milestones": (0.2, 0.9), "epochs": 2}, "--milestones is 0.2: of the 2 of --epochs this share is less"),
+        ({"milestones": (0.4,), "teacher_epochs": 1}, "--milestones is 0.4: of the 1 of --teacher-epochs this share"),
         ({"teacher_views": 0}, "--teacher-views is 0"),
         ({"teacher_cache": Path("c")}, "--teacher-cache is c: give --teacher-views too"),
         (
             {"teacher_views": 2, "crop_padding": 0, "flip": False},
             "--teacher-views is 2: without augmentation an image has one view",
         ),
-        ({"teacher_weights": Path("t.pt"), "teacher_epochs": 3}, "--teacher-epochs exclude each other"),
+        ({"teacher_weights": Path("t.pt"), "teacher_epochs": 3}, "--teacher-weights and --teacher-epochs exclude each"),
+        ({"teacher_weights": Path("t.pt"), "teacher_seed": 0}, "--teacher-weights and --teacher-seed exclude each"),
+        ({"teacher_pretrained": True, "teacher_seed": 0}, "--teacher-pretrained and --teacher-seed exclude each"),
     ],
 )
 def test_senseless_settings_are_named(settings, named):
     with pytest.raises(CrcdError, match=named.replace("(", r"\(")):
         DistillConfig(**settings)
+
+
+def test_shares_of_one_epoch_or_more_are_taken():
+    DistillConfig(epochs=2, distill_until=0.3, milestones=(0.3,))
+    DistillConfig(epochs=1, milestones=(0.2,), schedule="cosine")
 
 
 def test_teacher_shares_all_settings_but_its_epochs_and_folder():

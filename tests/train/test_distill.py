@@ -8,6 +8,7 @@ import yaml
 from safetensors.torch import load_file
 
 from crcd.errors import CrcdError
+from crcd.evaluate.pretrained import read_run
 from crcd.evaluate.students import score_students
 from crcd.methods import METHODS
 from crcd.methods.two_stage import TwoStage
@@ -54,6 +55,18 @@ def test_run_folder(quick, tmp_path):
     assert (summary["student_images"], summary["scored_images"], summary["scored_on"]) == (100, 360, "test")
     assert {"commit", "device", "seconds", "seed", "epochs"} <= summary.keys()
     assert read_metadata(folder.weights("kd"))["model"] == "resnet8"
+
+
+def test_a_name_that_no_file_can_have(quick, tmp_path):
+    changes = ["ft.weight=1", f"kd.weight=0.{'5' * 240}", "ft.first_stage_epochs=1"]
+    long = f"ft+kd@{','.join(changes)}"
+    outcome = distill(quick(methods=(long, "ce"), epochs=1, log=("tensorboard",), out=tmp_path / "run"))
+    folder = RunFolder(outcome.folder)
+    assert list(outcome.summary["learners"]) == [long, "ce"]
+    assert folder.weights(long).is_file()
+    assert folder.method_weights(long).is_file()
+    assert len(list((folder.path / "tensorboard").iterdir())) == 2
+    assert {network.name for network in read_run(folder.path)} == {"teacher", long, "ce"}
 
 
 def test_fidelity_and_calibration_are_those_of_the_weights_as_saved(quick, tmp_path):

@@ -6,7 +6,7 @@ import torch
 
 from crcd.errors import CrcdError
 from crcd.train.checkpoint import load_checkpoint, save_checkpoint
-from crcd.train.files import write_atomically
+from crcd.train.files import file_stem, write_atomically
 
 
 @contextmanager
@@ -62,3 +62,13 @@ def test_broken_checkpoint_is_one_line(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(CrcdError, match="cannot be read as a checkpoint"):
         load_checkpoint(path, "f", tmp_path)
+
+
+def test_a_name_is_that_of_a_file_where_it_can_be():
+    usual = "crcd+kd@crcd.negatives=512,kd.weight=1"
+    assert file_stem(usual) == usual
+    assert file_stem("n" * 225) == "n" * 225
+    odd = [f"{'n' * 300}{end}" for end in "ab"]
+    odd += [f"m:M@m:M.file={path}" for path in ("/x/y", "/x_y", "é" * 200)]
+    assert len({file_stem(name) for name in odd}) == len(odd)
+    assert all(len(file_stem(name).encode()) <= 225 and "/" not in file_stem(name) for name in odd)

@@ -2,6 +2,7 @@
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -22,10 +23,12 @@ from crcd.train.first_stage import first_stages
 from crcd.train.learner import Learner
 from crcd.train.options import ComputeOptions
 from crcd.train.randomness import RandomStream
+from crcd.train.run_folder import RunFolder
+from crcd.train.stop import RunStopped
 from crcd.train.teacher import Teacher
 
 CPU = torch.device("cpu")
-CONFIG = DistillConfig(lr=0.1, weight_decay=0.1, warmup_epochs=1, schedule="cosine", compile=True)
+CONFIG = DistillConfig(lr=0.1, distill_until=0.05, weight_decay=0.1, warmup_epochs=1, schedule="cosine", compile=True)
 
 
 class Hint(TwoStage):
@@ -238,6 +241,28 @@ def test_a_loss_that_is_not_finite(quick, tmp_path):
     ) as error:
         distill(config)
     assert str(tmp_path / "run" / "first-stage" / "fsp" / "checkpoint.pt") in str(error.value)
+
+
+def test_the_others_go_on_without_one_whose_first_stage_fails(quick, tmp_path):
+    methods = ("fsp", "ce", "ft")
+    settings = {"methods": methods, "fsp": FSPConfig(1, first_stage_lr=1e30), "ft": FTConfig(1), "keep_going": True}
+    whole = distill(quick(out=tmp_path / "whole", **settings))
+    assert list(whole.summary["learners"]) == ["ce", "ft"]
+    assert list(whole.summary["failed"]) == ["fsp"]
+    assert "lower --fsp.first-stage-lr" in whole.summary["failed"]["fsp"]
+    beside = distill(quick(out=tmp_path / "beside", **settings | {"methods": methods[1:]}))
+    with pytest.raises(RunStopped):
+        distill(quick(out=tmp_path / "part", time_budget="0.01s", **settings))
+    config = RunFolder(tmp_path / "part").read_config(quick())
+    for _ in range(2):
+        part = distill(replace(config, resume=tmp_path / "part", time_budget=None))
+        assert list(part.summary["failed"]) == ["fsp"]
+        for learner in methods[1:]:
+            numbers = [outcome.summary["learners"][learner]["loss"] for outcome in (whole, beside, part)]
+            assert numbers == numbers[:1] * 3
+    alone = quick(out=tmp_path / "alone", **settings | {"methods": ("fsp",)})
+    with pytest.raises(CrcdError, match="of learner 'fsp' not finite"):
+        distill(alone)
 
 
 @pytest.mark.parametrize(

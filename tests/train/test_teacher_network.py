@@ -225,6 +225,35 @@ def test_any_modules_as_teacher_and_student(quick, tmp_path, material):
         distill(replace(config, out=tmp_path / "wrong"), teacher_model=wrong)
 
 
+class Elsewhere(nn.Sequential):
+    """A network on another device than the CPU, as far as its images can tell."""
+
+    away = True
+
+    def cpu(self):
+        self.away = False
+        return super().cpu()
+
+    def forward(self, image):
+        if self.away:
+            raise RuntimeError("Expected all tensors to be on the same device")
+        return super().forward(image)
+
+
+def test_modules_may_be_on_any_device_with_weights(quick, tmp_path):
+    teacher, student = (
+        Elsewhere(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10)) for width in (9, 5)
+    )
+    config = quick(methods=("kd",), epochs=1, teacher="mlp", student="small", out=tmp_path / "run")
+    distill(config, teacher_model=teacher, student_model=student)
+    assert teacher.away
+    assert student.away
+    config = replace(config, out=tmp_path / "meta")
+    for given in ({"teacher_model": teacher.to("meta")}, {"teacher_model": student, "student_model": teacher}):
+        with pytest.raises(CrcdError, match=r"model '(mlp|small)' is on the meta device, without weights"):
+            distill(config, **given)
+
+
 def test_a_named_layer_is_the_classifier(quick, tmp_path):
     class Scaled(nn.Module):
         def __init__(self):

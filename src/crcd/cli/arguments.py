@@ -87,7 +87,12 @@ def parse_flags(default: C, words: Sequence[str], program: str) -> C:
     for name, value in vars(filled).items():
         grouped = isinstance(value, tuple(groups))
         answers |= vars(value) if grouped else {name: value}
-    return kind(**answers)
+    config = kind(**answers)
+    if isinstance(config, DistillConfig):
+        for name in ("teacher_finetune", "teacher_lr"):  # a recipe may have them, and give way
+            value = getattr(config, name)
+            config.refuse_beside_weights(name.replace("_", "-"), given=bool(value) and value != values[name])
+    return config
 
 
 def _resume(default: C, folder: Path, rest: list[str], other: str | None) -> C:

@@ -64,6 +64,8 @@ class CompareConfig(CompareOptions, DistillConfig):
     def __post_init__(self) -> None:
         CompareOptions.__post_init__(self)
         DistillConfig.__post_init__(self)
+        advice = f"from --seed {self.seed} on there are {2**31 - self.seed}, give fewer or a lower --seed"
+        require(self.seed + self.seeds <= 2**31, "seeds", self.seeds, advice)
 
 
 def run(words: Sequence[str]) -> None:

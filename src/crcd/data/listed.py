@@ -1,6 +1,7 @@
 """Images that two lists name: train.csv and val.csv, or train.parquet and val.parquet."""
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -98,8 +99,8 @@ def _text(value: Any) -> str:
 
 def ordered_labels(labels: set[str]) -> list[str]:
     """Labels in the order of their numbers, if all are whole numbers, else of their texts."""
-    whole = all(label.lstrip("-").isdecimal() for label in labels)
-    return sorted(labels, key=int) if whole else sorted(labels)
+    whole = all(re.fullmatch(r"-?\d+", label) for label in labels)
+    return sorted(labels, key=lambda label: (int(label), label)) if whole else sorted(labels)
 
 
 def _class_names(file: Path, rows: Sequence[Mapping[str, str]], labels: Sequence[str]) -> list[str]:

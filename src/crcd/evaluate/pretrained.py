@@ -1,6 +1,6 @@
 """The networks of a finished run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +39,16 @@ def read_run(path: Path) -> list[Pretrained]:
     """
     if not path.is_dir():
         raise CrcdError(f"run {path}: there is no such folder")
-    settings: dict[str, Any] = read_yaml(RunFolder(path).config) if RunFolder(path).config.is_file() else {}
-    order = ["teacher", *settings.get("methods", ())]
-    places = {name: place for place, name in enumerate(order)}
-    files = sorted(path.glob("*.safetensors"), key=lambda file: (places.get(file.stem, len(places)), file.stem))
-    if files and settings and not RunFolder(path).summary.is_file():
+    run = RunFolder(path)
+    settings: dict[str, Any] = read_yaml(run.config) if run.config.is_file() else {}
+    names = {run.weights(name): name for name in ("teacher", *settings.get("methods", ()))}
+    places = {file: place for place, file in enumerate(names)}
+    files = sorted(path.glob("*.safetensors"), key=lambda file: (places.get(file, len(places)), file.stem))
+    if files and settings and not run.summary.is_file():
         raise CrcdError(f"run {path}: it has not ended (no summary.json); go on with it first, or name another folder")
     if not files:
         raise CrcdError(f"run {path}: it holds no weights (*.safetensors); name the folder of a run that has ended")
-    return [read_network(file) for file in files]
+    return [replace(read_network(file), name=names.get(file, file.stem)) for file in files]
 
 
 def read_network(file: Path, model: str | None = None) -> Pretrained:

@@ -20,7 +20,7 @@ from crcd.export.formats import FormatName, Logits, file_name, format_of
 from crcd.export.images import RunImages
 from crcd.export.int8 import CALIBRATION_IMAGES, FILE, Int8, quantise
 from crcd.export.source import Source, read_source
-from crcd.train.files import write_text
+from crcd.train.files import file_stem, write_text
 from crcd.train.options import require
 
 
@@ -83,7 +83,7 @@ def export(runs: Sequence[Path], options: ExportOptions, repo: str | None = None
     source = read_source(runs, options.learner, options.model)
     learner = source.learner
     formats = list(dict.fromkeys(options.format))
-    out = options.out or source.run / "export" / "-".join([learner, *formats])
+    out = options.out or source.run / "export" / "-".join([file_stem(learner), *formats])
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CrcdError(f"{out} exists and is not empty: remove it, or name another folder with --out")
     images = RunImages(source, options.data, options.data_dir)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from statistics import mean
 from typing import NamedTuple
 
-from crcd.methods import METHODS, method_parts
+from crcd.methods import find_method, method_parts
 from crcd.report.runs import Run
 from crcd.report.subject import Subject
 from crcd.train.config import DistillConfig
@@ -66,7 +66,7 @@ def term_weights(config: DistillConfig, learner: str, epoch: int) -> dict[str, f
     """Weights by term in an epoch, from 0: of cross-entropy, and of what the methods call weight, as METHOD.SETTING."""
     settings = config.method_settings(learner)
     share = distillation_weight(config.distill_until, config.epochs, epoch)
-    beside = [getattr(own, "ce_weight", METHODS[part][0].ce_weight) for part, own in settings.items()]
+    beside = [getattr(own, "ce_weight", find_method(part)[0].ce_weight) for part, own in settings.items()]
     weights = {"cross-entropy": float(max(beside, default=1.0))}
     for part in method_parts(learner):
         for name, value in vars(settings[part]).items():

@@ -87,6 +87,17 @@ def check_network(model: nn.Module, name: str, images: ImageFormat, num_classes:
         )
 
 
+def own_copy(module: nn.Module, name: str) -> nn.Module:
+    """A copy, on the CPU, of a network that was given as a module on any device.
+
+    Raises:
+        CrcdError: it has no weights.
+    """
+    if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
+        raise CrcdError(f"model '{name}' is on the meta device, without weights: give it with weights, on a real one")
+    return deepcopy(module).cpu()
+
+
 def initialise(model: nn.Module, name: str, weights: Path | None, *, pretrained: bool) -> nn.Module:
     """The network, filled with a file's or its library's weights if it shall begin with these.
 

@@ -28,7 +28,16 @@ from crcd.methods.srrl import SRRLConfig
 from crcd.methods.vid import VIDConfig
 from crcd.methods.wttm import WTTMConfig
 from crcd.relation.config import RelationConfig
-from crcd.train.options import ComputeOptions, DataOptions, OptimiserOptions, RunOptions, exclusive, require
+from crcd.train.options import (
+    ComputeOptions,
+    DataOptions,
+    OptimiserOptions,
+    RunOptions,
+    exclusive,
+    require,
+    require_epochs,
+    require_seed,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +129,8 @@ class TeachingOptions:
         for flag in ("teacher_epochs", "teacher_views", "student_images"):
             value = getattr(self, flag)
             require(value is None or value >= 1, flag.replace("_", "-"), value, "give 1 or more")
+        if self.teacher_seed is not None:
+            require_seed("teacher-seed", self.teacher_seed)
         for flag, above_0 in (("teacher-lr", self.teacher_lr), ("distill-until", self.distill_until)):
             require(above_0 is None or above_0 > 0, flag, above_0, "give a number above 0")
         needless = self.teacher_cache is not None and self.teacher_views is None
@@ -127,9 +138,13 @@ class TeachingOptions:
         require(not needless, "teacher-cache", self.teacher_cache, advice)
         exclusive("student-weights", self.student_weights is not None, "student-pretrained", self.student_pretrained)
         exclusive("teacher-weights", self.teacher_weights is not None, "teacher-pretrained", self.teacher_pretrained)
-        given = self.teacher_weights is not None or self.teacher_pretrained
-        name = "teacher-pretrained" if self.teacher_pretrained else "teacher-weights"
-        exclusive(name, given, "teacher-epochs", self.teacher_epochs is not None)
+        for flag, value in (("teacher-epochs", self.teacher_epochs), ("teacher-seed", self.teacher_seed)):
+            self.refuse_beside_weights(flag, given=value is not None)
+
+    def refuse_beside_weights(self, flag: str, *, given: bool) -> None:
+        """Raises ``CrcdError`` where a flag for the teacher's training is given and the teacher comes with weights."""
+        exclusive("teacher-weights", self.teacher_weights is not None, flag, given)
+        exclusive("teacher-pretrained", self.teacher_pretrained, flag, given)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +191,10 @@ class DistillConfig(TeachingOptions, TrainOptions):
         if self.teacher_epochs is not None:
             advice = f"give more than the {self.warmup_epochs:g} of --warmup-epochs, or lower that"
             require(self.teacher_epochs > self.warmup_epochs, "teacher-epochs", self.teacher_epochs, advice)
+            for milestone in self.milestones if self.schedule == "step" else ():
+                require_epochs("milestones", milestone, "teacher-epochs", self.teacher_epochs)
+        if self.distill_until is not None:
+            require_epochs("distill-until", self.distill_until, "epochs", self.epochs)
         if self.teacher_views is not None and (learner := next(filter(uses_maps, self.methods), "")):
             raise CrcdError(
                 f"method '{learner}' needs the teacher's feature maps, which its cache does not hold: leave out "

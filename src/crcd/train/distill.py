@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +15,7 @@ from crcd.evaluate.scorer import Scorer
 from crcd.evaluate.students import score_students
 from crcd.methods import uses_maps, uses_preactivations
 from crcd.models import ImageFormat, adapt_between, save_weights, weights_digest
-from crcd.train.build import build_learners, check_network, metadata
+from crcd.train.build import build_learners, check_network, metadata, own_copy
 from crcd.train.config import DistillConfig
 from crcd.train.device import find_device
 from crcd.train.first_stage import train_first_stages
@@ -93,7 +92,7 @@ def distill(
         train = material.train_loader(images, config.teacher_views)
     learners = build_learners(config, material, images, teacher, student)
     guide, cache = _guide(config, learners, teacher, network, material, train, folder, stop, reporter)
-    first = train_first_stages(config, learners, guide, train, scorer, folder, stop, reporter)
+    first, failed = train_first_stages(config, learners, guide, train, scorer, folder, stop, reporter)
     loop = Loop(
         " ".join(config.methods),
         config,
@@ -106,6 +105,7 @@ def distill(
         reporter,
         config.distill_until,
         config.keep_going,
+        failed,
     )
     loop.run()
 
@@ -155,7 +155,7 @@ def _teacher_network(
     kept = folder.weights("teacher")
     if module is None:
         return given_teacher(config, material, kept)
-    network = module_teacher(module, images, material, kept)
+    network = module_teacher(module, config.teacher, images, material, kept)
     classes = material.data.num_classes
     check_network(network.model, config.teacher, network.format, classes, config.teacher_classifier)
     return network
@@ -164,7 +164,7 @@ def _teacher_network(
 def _student_network(config: DistillConfig, material: Material, module: nn.Module | None) -> nn.Module | None:
     """A copy of the student that was given as a module; None where the settings name it."""
     if module is not None:
-        module = deepcopy(module)
+        module = own_copy(module, config.student)
         check_network(module, config.student, material.format, material.data.num_classes, config.student_classifier)
     return module
 

@@ -1,5 +1,6 @@
 """Files that are either the old or the new one, never a part."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,9 @@ from typing import IO
 
 from crcd import distributed
 from crcd.errors import CrcdError
+
+LONGEST = 225
+"""Bytes of a name to which endings may be added: file systems take 255 in all."""
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -37,6 +41,14 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         raise CrcdError(f"{path} could not be written ({reason}){kept}: make room or choose another --out") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def file_stem(name: str) -> str:
+    """What a learner's files are called: its name, or what fits of that and a hash of all of it."""
+    if "/" not in name and len(name.encode()) <= LONGEST:
+        return name
+    kept = name.replace("/", "_").encode()[: LONGEST - 9].decode(errors="ignore")
+    return f"{kept}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def write_text(path: Path, text: str) -> None:

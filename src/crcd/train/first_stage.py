@@ -12,7 +12,7 @@ from crcd.methods.two_stage import TwoStage
 from crcd.models import Viewer
 from crcd.relation.view import View
 from crcd.train.config import DistillConfig
-from crcd.train.learner import Learner
+from crcd.train.learner import Learner, LearnerError
 from crcd.train.loop import Loop
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder
@@ -40,6 +40,7 @@ class FirstStage(Learner):
             schedule="step",
             milestones=(),
             warmup_epochs=0.0,
+            distill_until=None,
             compile=False,
             ema=None,
         )
@@ -80,10 +81,11 @@ def train_first_stages(
     folder: RunFolder,
     stop: StopSignal,
     reporter: Reporter,
-) -> dict[str, dict[str, Any]]:
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Train all learners' first stages, one after the other, each in the run's folder first-stage/LEARNER/.
 
-    Stages of finished or interrupted sittings go on from their checkpoints.
+    Stages of finished or interrupted sittings go on from their checkpoints. With ``keep_going`` a learner whose loss is
+    not finite is left out, while there are others.
 
     Args:
         config: settings of the run.
@@ -96,20 +98,29 @@ def train_first_stages(
         reporter: is told what happens.
 
     Returns:
-        What the first stages cost, by the learner's name.
+        What the first stages cost, by the learner's name; and why learners failed, by theirs.
     """
     costs: dict[str, dict[str, Any]] = {}
+    failed: dict[str, str] = {}
     for learner in learners:
         for part, stage in first_stages(learner, config).items():
             title = f"the first stage of {learner.name}{part and f' ({part})'}"
             own = folder.inner("first-stage", learner.name, part)
             loop = Loop(title, stage.config, [stage], guide, train, scorer, own, stop, reporter)
-            loop.run()
-            learner.begin_average()
+            try:
+                loop.run()
+            except LearnerError as error:
+                if not config.keep_going or len(failed) + 1 == len(learners):
+                    raise
+                failed[learner.name] = str(error)
+                reporter.note(f"{error}; going on without it")
             before = costs.get(learner.name, {"epochs": 0, "step_seconds": 0.0, "seconds": 0.0})
             costs[learner.name] = {
                 "epochs": before["epochs"] + loop.epoch,
                 "step_seconds": round(before["step_seconds"] + loop.step_seconds, 3),
                 "seconds": round(before["seconds"] + loop.seconds, 3),
             }
-    return costs
+            if learner.name in failed:
+                break
+            learner.begin_average()
+    return costs, failed

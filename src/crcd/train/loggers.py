@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 from crcd import distributed
 from crcd.errors import CrcdError
 from crcd.train.config_file import to_plain
+from crcd.train.files import file_stem
 
 LoggerName = Literal["tensorboard", "wandb", "trackio"]
 PROJECT = "crcd"
@@ -128,9 +129,9 @@ class Loggers:
 
 
 def curves(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The numbers of an epoch's metrics lines, by names such as ``top1/kd``."""
+    """The numbers of an epoch's metrics lines, by names such as ``top1/kd``; curves are called as learners' files."""
     return {
-        f"{name}/{record['learner']}": float(value)
+        f"{name}/{file_stem(record['learner'])}": float(value)
         for record in records
         for name, value in record.items()
         if name not in ("epoch", "learner") and value is not None

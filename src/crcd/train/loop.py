@@ -4,7 +4,8 @@ import hashlib
 import math
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from crcd import distributed
@@ -42,6 +43,7 @@ class Loop:
         reporter: is told what happens.
         distill_until: last epoch with distillation terms, or the share of the epochs with them; None for all.
         keep_going: leave out a learner whose loss is not finite and go on with the others, while there are any.
+        failed: why learners were left out in a first stage, by their names.
 
     Attributes:
         learners: those that are still trained.
@@ -61,11 +63,12 @@ class Loop:
         reporter: Reporter,
         distill_until: float | None = None,
         keep_going: bool = False,
+        failed: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.title = title
         self.config = config
-        self.learners = list(learners)
-        self.failed: dict[str, str] = {}
+        self.learners = [learner for learner in learners if learner.name not in failed]
+        self.failed = dict(failed)
         self.keep_going = keep_going
         self.guide = guide
         self.train = train

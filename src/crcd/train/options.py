@@ -130,6 +130,8 @@ class OptimiserOptions:
         require(self.epochs >= 1, "epochs", self.epochs, "give 1 or more")
         require(self.lr > 0, "lr", self.lr, "give a learning rate above 0")
         require(all(m > 0 for m in self.milestones), "milestones", self.milestones, "give numbers above 0")
+        for milestone in self.milestones if self.schedule == "step" else ():
+            require_epochs("milestones", milestone, "epochs", self.epochs)
         require(self.gamma > 0, "gamma", self.gamma, "give a factor above 0")
         require(
             0 <= self.warmup_epochs < self.epochs,
@@ -194,7 +196,7 @@ class RunOptions:
     Biases, trackio keeps them in its own folder. metrics.jsonl has them in any case."""
 
     def __post_init__(self) -> None:
-        require(0 <= self.seed < 2**31, "seed", self.seed, "give a number from 0 to 2147483647")
+        require_seed("seed", self.seed)
         require(self.checkpoint_seconds > 0, "checkpoint-seconds", self.checkpoint_seconds, "give seconds above 0")
         if self.time_budget is not None:
             parse_duration(self.time_budget)
@@ -209,6 +211,29 @@ def require(holds: bool, flag: str, value: object, advice: str) -> None:
     """Raises the ``CrcdError`` that names the flag, its value and what to give instead, unless the check holds."""
     if not holds:
         raise CrcdError(f"--{flag} is {value}: {advice}")
+
+
+def require_seed(flag: str, seed: int) -> None:
+    """Raises the ``CrcdError`` that names the flag and its value unless it is a seed."""
+    require(0 <= seed < 2**31, flag, seed, "give a number from 0 to 2147483647")
+
+
+def in_epochs(value: float, epochs: int) -> float:
+    """A number of epochs that is given as such or, where below 1, as a share of all ``epochs``."""
+    return round(value * epochs) if value < 1 else value
+
+
+def require_epochs(flag: str, value: float, source: str, epochs: int) -> None:
+    """Raises the ``CrcdError`` that names the flag and its value if that is a share of too few epochs to be one.
+
+    Args:
+        flag: of the value.
+        value: as ``in_epochs`` takes it.
+        source: flag that all epochs are of.
+        epochs: how many they are.
+    """
+    advice = f"of the {epochs} of --{source} this share is less than one, give a greater one or a number of epochs"
+    require(in_epochs(value, epochs) > 0, flag, value, advice)
 
 
 def exclusive(flag: str, given: bool, other: str, other_given: bool) -> None:

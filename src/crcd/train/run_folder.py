@@ -11,7 +11,7 @@ import yaml
 from crcd import distributed
 from crcd.errors import CrcdError
 from crcd.train.config_file import fill, read_yaml, to_plain
-from crcd.train.files import write_text
+from crcd.train.files import file_stem, write_text
 from crcd.train.options import RunOptions
 
 C = TypeVar("C", bound=RunOptions)
@@ -33,15 +33,15 @@ class RunFolder:
 
     def weights(self, name: str) -> Path:
         """File for the weights of a learner or of the teacher."""
-        return self.path / f"{name}.safetensors"
+        return self.path / f"{file_stem(name)}.safetensors"
 
     def method_weights(self, name: str) -> Path:
         """File for what a learner's method trained beside it, such as embedding heads."""
-        return self.path / "methods" / f"{name}.safetensors"
+        return self.path / "methods" / f"{file_stem(name)}.safetensors"
 
     def inner(self, *names: str) -> "RunFolder":
         """A folder inside, made where it is absent, for a part of the run that goes by the run's own settings."""
-        folder = RunFolder(self.path.joinpath(*names))
+        folder = RunFolder(self.path.joinpath(*map(file_stem, names)))
         folder.config = self.config
         distributed.first(lambda: folder.path.mkdir(parents=True, exist_ok=True))
         return folder

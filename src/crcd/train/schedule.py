@@ -2,7 +2,7 @@
 
 import math
 
-from crcd.train.options import OptimiserOptions
+from crcd.train.options import OptimiserOptions, in_epochs
 
 
 def learning_rate(options: OptimiserOptions, epoch: int, step: int, steps_per_epoch: int) -> float:
@@ -25,7 +25,7 @@ def learning_rate(options: OptimiserOptions, epoch: int, step: int, steps_per_ep
     if options.schedule == "cosine":
         share = (now - warmup) / (options.epochs * steps_per_epoch - warmup)
         return options.lr * (1 + math.cos(math.pi * share)) / 2
-    passed = sum(epoch >= (round(m * options.epochs) if m < 1 else m) for m in options.milestones)
+    passed = sum(epoch >= in_epochs(m, options.epochs) for m in options.milestones)
     return options.lr * options.gamma**passed
 
 
@@ -39,4 +39,4 @@ def distillation_weight(distill_until: float | None, epochs: int, epoch: int) ->
     """
     if distill_until is None:
         return 1.0
-    return 1.0 if epoch < (round(distill_until * epochs) if distill_until < 1 else distill_until) else 0.0
+    return 1.0 if epoch < in_epochs(distill_until, epochs) else 0.0

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -15,7 +14,7 @@ from crcd.models.classes import head_tensors, match_classes, select_classes
 from crcd.models.image_format import Interpolation
 from crcd.models.provider import Aliases
 from crcd.models.weights import classes_of_weights
-from crcd.train.build import build_model, check_saved_model
+from crcd.train.build import build_model, check_saved_model, own_copy
 from crcd.train.config import DistillConfig
 from crcd.train.material import Material
 
@@ -78,9 +77,11 @@ def given_teacher(config: DistillConfig, material: Material, kept: Path | None =
     return TeacherNetwork(model, images)
 
 
-def module_teacher(module: nn.Module, images: ImageFormat | None, material: Material, kept: Path) -> TeacherNetwork:
+def module_teacher(
+    module: nn.Module, name: str, images: ImageFormat | None, material: Material, kept: Path
+) -> TeacherNetwork:
     """A copy of a teacher that was given as a module, with the run's own weights of it if they are there."""
-    model = deepcopy(module)
+    model = own_copy(module, name)
     if kept.is_file():
         fill_weights(model, read_weights(kept), f"weights {kept}")
     return TeacherNetwork(model, images or material.format)
