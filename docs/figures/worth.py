@@ -23,6 +23,7 @@ PANELS = {
 FORMS = {
     "kd@kd.ce_weight=1.0": ("KD, cross-entropy at 1", "#7f7f7f"),
     "crd+kd": ("CRD and KD", "#7f7f7f"),
+    "dkd": ("DKD", "#7f7f7f"),
     "dist": ("DIST", "#7f7f7f"),
     "wttm": ("WTTM", "#7f7f7f"),
     "itrd": ("ITRD", "#7f7f7f"),
