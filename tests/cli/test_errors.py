@@ -8,6 +8,7 @@ import pytest
 import sklearn.datasets
 import torch
 
+from crcd.cli import names
 from crcd.models import create_model, save_weights
 
 
@@ -165,6 +166,44 @@ def test_loss_that_is_not_finite(complaint, tmp_path, weights, quick):
     error = complaint("distill", *quick, "--teacher-weights", weights, "--lr", "1e30", "--out", tmp_path / "run")
     assert "of learner 'ce' not finite in epoch 1 by step" in error
     assert (tmp_path / "run" / "checkpoint.pt").is_file()
+
+
+REMEDIES = "lower --batch-size or --image-size, or give --batch-parts 4 or --precision bf16"
+
+
+def test_memory_that_runs_out(complaint, tmp_path, weights, quick):
+    words = ["distill", *quick, "--teacher-weights", weights, "--methods", "crcd", "--crcd.dim", 10**13]
+    error = complaint(*words, "--out", tmp_path / "run")
+    assert error == f"crcd: error: memory ran out (2560000000000000 bytes were asked for): {REMEDIES}\n"
+
+
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.5 GiB. GPU 0"), " (2.5 GiB were asked for)"),
+        (
+            RuntimeError("[x] . DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."),
+            " (8 bytes were asked for)",
+        ),
+        (MemoryError(), ""),
+    ],
+)
+def test_memory_of_every_kind(complaint, monkeypatch, lacking, told):
+    monkeypatch.setattr(names, "run", raising(lacking))
+    assert complaint("list") == f"crcd: error: memory ran out{told}: {REMEDIES}\n"
+
+
+def test_other_errors_of_pytorch_are_no_mistake_of_the_user(crcd, monkeypatch):
+    monkeypatch.setattr(names, "run", raising(RuntimeError("shapes don't fit")))
+    with pytest.raises(RuntimeError, match="shapes don't fit"):
+        crcd("list")
+
+
+def raising(error):
+    def run(words):
+        raise error
+
+    return run
 
 
 def test_label_out_of_range(complaint, monkeypatch):

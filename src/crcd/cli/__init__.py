@@ -1,6 +1,7 @@
 """The command ``crcd``."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -76,6 +77,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{error.strerror or error}")
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        asked = re.search(r"to allocate ([\d.]+ \w+)", str(error))
+        return _complain(
+            f"memory ran out{f' ({asked[1]} were asked for)' if asked else ''}: lower --batch-size or --image-size, or "
+            "give --batch-parts 4 or --precision bf16"
+        )
+
+
+def _out_of_memory(error: MemoryError | RuntimeError) -> bool:
+    """Whether memory was lacking: Python's, or PyTorch's on a GPU or on the CPU, where its error has no class."""
+    torch = sys.modules.get("torch")  # not imported for this: it is slow
+    lacking = (MemoryError,) if torch is None else (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, lacking) or "DefaultCPUAllocator: " in str(error)
 
 
 def _end(number: int, frame: FrameType | None) -> None:
