@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
+from crcd import launch
 from crcd.errors import CrcdError
 
 T = TypeVar("T")
@@ -68,10 +69,11 @@ def together() -> Iterator[None]:
     over NCCL.
 
     Raises:
+        CrcdError: what the environment tells makes no sense.
         ProcessLostError: the others did not come.
     """
     global _store
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+    if launch.processes() <= 1:
         yield
         return
     with _messages():
@@ -99,7 +101,8 @@ def apart() -> Iterator[None]:
 def speaks() -> bool:
     """Whether this process is the first to ask; only that one tells the user how the run ended."""
     if _store is None:
-        return int(os.environ.get("RANK", 0)) == 0
+        number = os.environ.get("RANK", "")
+        return not number.isdecimal() or int(number) == 0
     try:
         return int(_store.add("crcd/speakers", 1)) == 1
     except RuntimeError:  # the process that kept the store is lost

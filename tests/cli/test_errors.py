@@ -259,6 +259,22 @@ def test_class_count_of_weights_and_folder_differ(complaint, photographs, weight
     assert "crcd: error: weights" in error
 
 
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"WORLD_SIZE": "abc"}, "the environment variable WORLD_SIZE is 'abc', not a whole number: start by torchrun"),
+        ({"WORLD_SIZE": "2"}, "WORLD_SIZE is 2 and RANK is not set: start by torchrun, or unset WORLD_SIZE"),
+        ({"WORLD_SIZE": "2", "RANK": "0"}, "WORLD_SIZE is 2 and MASTER_ADDR is not set"),
+        ({"WORLD_SIZE": "2", "RANK": "x", "MASTER_ADDR": "a", "MASTER_PORT": "1"}, "RANK is 'x', not one of 0 to 1"),
+        ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "a", "MASTER_PORT": "1"}, "crcd list uses one: start one"),
+    ],
+)
+def test_processes_that_were_started_otherwise(complaint, monkeypatch, environment, told):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert told in complaint("list", "data")
+
+
 def test_full_process(start, finish):
     answer = finish(start("distill", "--student", "resnet9"))
     assert (answer.status, answer.out) == (2, "")

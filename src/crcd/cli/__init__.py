@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import FrameType
 
-from crcd import __version__
+from crcd import __version__, launch
 from crcd.errors import CrcdError, unknown
 from crcd.train.stop import SIGNALLED, RunStopped
 
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # else waiting threads keep a core from whatever else there is
     try:
         try:
-            return _run_together(words) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else _dispatch(words)
+            return _run_together(words) if launch.processes() > 1 else _dispatch(words)
         finally:
             sys.stdout.flush()
     except CrcdError as error:
@@ -131,7 +131,7 @@ def _complain(message: str) -> int:
 
 def _tell(line: str) -> None:
     """To the user, by one process where there are several."""
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+    if os.environ.get("WORLD_SIZE", "1") != "1":
         from crcd import distributed
 
         if not distributed.speaks():
