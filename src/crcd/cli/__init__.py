@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from types import FrameType
 
 from crcd import __version__, launch
@@ -57,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if argv is None:  # a process of its own: asked to end, it clears away what it has begun, as on an interrupt
         signal.signal(signal.SIGTERM, _end)
+        if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+            sys.stdout.reconfigure(errors="backslashreplace")  # the name of a file need not be text
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # else waiting threads keep a core from whatever else there is
     try:
         try:

@@ -233,7 +233,7 @@ class Comparison:
 
 
 def _short(*what: object) -> str:
-    return hashlib.sha256(" ".join(map(str, what)).encode()).hexdigest()[:8]
+    return hashlib.sha256(" ".join(map(str, what)).encode(errors="backslashreplace")).hexdigest()[:8]
 
 
 def _drop_checkpoints(folder: Path) -> None:

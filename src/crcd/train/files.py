@@ -41,8 +41,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    r"""Write a text file atomically, as UTF-8; of a folder's name that is none, a byte stands there as ``\udce9``."""
+    write_atomically(path, lambda file: file.write(text.encode(errors="backslashreplace")))
 
 
 def read_json(path: Path) -> Any:
