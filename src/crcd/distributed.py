@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -26,6 +27,9 @@ from crcd import launch
 from crcd.errors import CrcdError
 
 T = TypeVar("T")
+
+PATIENCE = timedelta(days=1)
+"""How long a process waits for the others, as while the first one downloads; one that is lost is noticed before."""
 
 _store: Store | None = None
 """What the processes share beside their messages; it outlives a process that is lost."""
@@ -79,7 +83,7 @@ def together() -> Iterator[None]:
     with _messages():
         _store, number, count = next(rendezvous("env://"))
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        dist.init_process_group(backend, store=_store, rank=number, world_size=count)
+        dist.init_process_group(backend, store=_store, rank=number, world_size=count, timeout=PATIENCE)
     if number > 0:
         logging.disable(logging.WARNING)
     with redirect_stdout(io.StringIO()) if number > 0 else nullcontext():
