@@ -1,7 +1,10 @@
 """What several processes tell one another."""
 
+from datetime import timedelta
+
 import pytest
 import torch
+import torch.distributed as dist
 
 from crcd import distributed
 from crcd.errors import CrcdError
@@ -71,6 +74,20 @@ def decisions(path):
 
 def test_the_first_decides_and_goes_ahead(tmp_path):
     assert together(2, decisions, tmp_path / "file") == [(0, "no such thing", False), (0, "no such thing", True)]
+
+
+def test_processes_wait_for_a_long_download(monkeypatch):
+    """By default gloo gives up after half an hour."""
+    given = {}
+    for name, value in {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(distributed, "rendezvous", lambda address: iter([(None, 0, 2)]))
+    monkeypatch.setattr(distributed, "_store", None)
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, **options: given.update(options))
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
+    with distributed.together():
+        pass
+    assert given["timeout"] >= timedelta(days=1)
 
 
 def test_a_single_process_is_left_alone():

@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -22,9 +23,13 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
+from crcd import launch
 from crcd.errors import CrcdError
 
 T = TypeVar("T")
+
+PATIENCE = timedelta(days=1)
+"""How long a process waits for the others, as while the first one downloads; one that is lost is noticed before."""
 
 _store: Store | None = None
 """What the processes share beside their messages; it outlives a process that is lost."""
@@ -68,16 +73,17 @@ def together() -> Iterator[None]:
     over NCCL.
 
     Raises:
+        CrcdError: what the environment tells makes no sense.
         ProcessLostError: the others did not come.
     """
     global _store
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+    if launch.processes() <= 1:
         yield
         return
     with _messages():
         _store, number, count = next(rendezvous("env://"))
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        dist.init_process_group(backend, store=_store, rank=number, world_size=count)
+        dist.init_process_group(backend, store=_store, rank=number, world_size=count, timeout=PATIENCE)
     if number > 0:
         logging.disable(logging.WARNING)
     with redirect_stdout(io.StringIO()) if number > 0 else nullcontext():
@@ -99,7 +105,8 @@ def apart() -> Iterator[None]:
 def speaks() -> bool:
     """Whether this process is the first to ask; only that one tells the user how the run ended."""
     if _store is None:
-        return int(os.environ.get("RANK", 0)) == 0
+        number = os.environ.get("RANK", "")
+        return not number.isdecimal() or int(number) == 0
     try:
         return int(_store.add("crcd/speakers", 1)) == 1
     except RuntimeError:  # the process that kept the store is lost

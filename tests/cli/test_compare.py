@@ -60,6 +60,25 @@ def test_a_queue_is_several_comparisons(crcd, tmp_path):
     assert "a line of a queue begins with a recipe, not with --seeds" in crcd("compare", queue).err
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (
+            "digits --methods 'ce",
+            "line 2 of 'queue' can't be split into words (No closing quotation): digits --methods 'ce",
+        ),
+        ("digits --methods ce\\", "line 2 of 'queue' can't be split into words (No escaped character)"),
+        ("", "line 2 of 'queue' is empty: write what follows crcd compare, or take it out"),
+    ],
+)
+def test_a_faulty_line_of_a_queue_is_named(crcd, tmp_path, line, told):
+    queue = tmp_path / "queue.yaml"
+    queue.write_text(json.dumps({"queue": ["digits", line]}))
+    answer = crcd("compare", queue)
+    assert (answer.status, answer.err.count("\n")) == (2, 1)
+    assert f"crcd: error: {queue}: {told}" in answer.err
+
+
 def test_failures_are_told_and_the_rest_is_drawn(crcd, tmp_path):
     methods = ("--methods", "ce", "crd", "--crd.no-shared", "--crd.bank-precision", "float16")
     answer = crcd("compare", "digits", *QUICK, *methods, "--seeds", "1", "--out", tmp_path / "out")

@@ -8,6 +8,7 @@ import pytest
 import sklearn.datasets
 import torch
 
+from crcd.cli import names
 from crcd.models import create_model, save_weights
 
 
@@ -48,6 +49,10 @@ def complaint(crcd):
         (["distill", "--crcd.negatives", "0"], "crcd.negatives is 0: give 1 or more"),
         (["distill", "--time-budget", "soon"], "--time-budget is soon"),
         (["distill", "--device", "gpu"], "--device is gpu: give auto, cpu, cuda or cuda:N"),
+        (["distill", "--device", "cuda:²"], "--device is cuda:²: give auto, cpu, cuda or cuda:N"),
+        (["distill", "--workers", "100000"], "--workers is 100000: give 0 to 1024"),
+        (["distill", "--workers", "-1"], "--workers is -1: give 0 to 1024"),
+        (["evaluate", "--weights", "absent.safetensors", "--workers", "100000"], "--workers is 100000: give 0 to 1024"),
         (["distill", "--data", "cifar100"], "data set cifar100 needs --data-dir"),
         (["distill", "--data", "cifar100", "--data-dir", "absent"], "cifar100 is not in absent"),
         (["distill", "--data", "folder", "--data-dir", "absent"], "absent"),
@@ -174,6 +179,44 @@ def test_loss_that_is_not_finite(complaint, tmp_path, weights, quick):
     assert (tmp_path / "run" / "checkpoint.pt").is_file()
 
 
+REMEDIES = "lower --batch-size or --image-size, or give --batch-parts 4 or --precision bf16"
+
+
+def test_memory_that_runs_out(complaint, tmp_path, weights, quick):
+    words = ["distill", *quick, "--teacher-weights", weights, "--methods", "crcd", "--crcd.dim", 10**13]
+    error = complaint(*words, "--out", tmp_path / "run")
+    assert error == f"crcd: error: memory ran out (2560000000000000 bytes were asked for): {REMEDIES}\n"
+
+
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.5 GiB. GPU 0"), " (2.5 GiB were asked for)"),
+        (
+            RuntimeError("[x] . DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."),
+            " (8 bytes were asked for)",
+        ),
+        (MemoryError(), ""),
+    ],
+)
+def test_memory_of_every_kind(complaint, monkeypatch, lacking, told):
+    monkeypatch.setattr(names, "run", raising(lacking))
+    assert complaint("list") == f"crcd: error: memory ran out{told}: {REMEDIES}\n"
+
+
+def test_other_errors_of_pytorch_are_no_mistake_of_the_user(crcd, monkeypatch):
+    monkeypatch.setattr(names, "run", raising(RuntimeError("shapes don't fit")))
+    with pytest.raises(RuntimeError, match="shapes don't fit"):
+        crcd("list")
+
+
+def raising(error):
+    def run(words):
+        raise error
+
+    return run
+
+
 def test_label_out_of_range(complaint, monkeypatch):
     source = sklearn.datasets.load_digits()
     source.target[source.target == 9] = 12
@@ -225,6 +268,22 @@ def test_corrupt_image_is_named_and_may_be_skipped(complaint, crcd, photographs,
 def test_class_count_of_weights_and_folder_differ(complaint, photographs, weights):
     error = complaint(*folder_words(photographs), "--teacher-weights", weights)
     assert "crcd: error: weights" in error
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"WORLD_SIZE": "abc"}, "the environment variable WORLD_SIZE is 'abc', not a whole number: start by torchrun"),
+        ({"WORLD_SIZE": "2"}, "WORLD_SIZE is 2 and RANK is not set: start by torchrun, or unset WORLD_SIZE"),
+        ({"WORLD_SIZE": "2", "RANK": "0"}, "WORLD_SIZE is 2 and MASTER_ADDR is not set"),
+        ({"WORLD_SIZE": "2", "RANK": "x", "MASTER_ADDR": "a", "MASTER_PORT": "1"}, "RANK is 'x', not one of 0 to 1"),
+        ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "a", "MASTER_PORT": "1"}, "crcd list uses one: start one"),
+    ],
+)
+def test_processes_that_were_started_otherwise(complaint, monkeypatch, environment, told):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert told in complaint("list", "data")
 
 
 def test_full_process(start, finish):

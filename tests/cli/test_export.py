@@ -79,6 +79,33 @@ def test_a_run_that_has_not_ended(complaint, tmp_path):
     assert f"it has not ended (no summary.json); go on with it first: --resume {tmp_path}" in complaint(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"seed": 0, "learn', "Unterminated string"),
+        ("{}", "it does not have all of data, "),
+        ("[1]", "it does not have all of data, "),
+        ("\xff", "'utf-8' codec can't decode byte"),
+    ],
+)
+def test_a_damaged_summary(complaint, crcd, run, tmp_path, text, reason):
+    (tmp_path / "config.yaml").write_bytes((run / "config.yaml").read_bytes())
+    (tmp_path / "summary.json").write_text(text, encoding="latin-1")
+    told = f"crcd: error: {tmp_path / 'summary.json'} is damaged ({reason}"
+    assert complaint(tmp_path).startswith(told)
+    answer = crcd("predict", tmp_path, tmp_path / "picture.png")
+    assert (answer.status, answer.err.count("\n")) == (2, 1)
+    assert answer.err.startswith(told)
+
+
+def test_a_summary_whose_learner_has_no_score(complaint, run, tmp_path):
+    (tmp_path / "config.yaml").write_bytes((run / "config.yaml").read_bytes())
+    summary = json.loads((run / "summary.json").read_text())
+    del summary["learners"]["kd"]["top1"]
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    assert "is damaged (a learner has no model or no top1)" in complaint(tmp_path)
+
+
 def test_unknown_formats_are_refused_by_name(crcd, run):
     answer = crcd("export", run, "--format", "onxx")
     assert answer.status == 2

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import pytest
@@ -49,6 +50,26 @@ def test_a_table_of_the_likeliest_classes(crcd, run, photographs):
     assert shares[0] >= shares[1]
     assert shares[0] + shares[1] == pytest.approx(100, abs=0.02)
     assert "\x1b" not in answer.out
+
+
+def test_names_that_are_no_utf8(photographs, tmp_path, crcd, start, finish, monkeypatch):
+    """A class folder named in Latin-1: exported, predicted and checked where output is strict."""
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")
+    for part in ("train", "val"):
+        (photographs / part / "cat").rename(photographs / part / os.fsdecode(b"caf\xe9"))
+    words = ("train", "--model", "resnet8", "--data", photographs, "--epochs", "1", *SIZES, "--out", tmp_path / "run")
+    assert crcd(*words).status == 0
+    assert crcd("export", tmp_path / "run", "--format", "safetensors", "onnx", "pt2").status == 0
+    folder = tmp_path / "run" / "export" / "ce-safetensors-onnx-pt2"
+    assert r"caf\udce9" in (folder / "README.md").read_text(encoding="utf-8")
+    for model in (tmp_path / "run", *(folder / f"model.{form}" for form in ("safetensors", "onnx", "pt2"))):
+        answer = crcd("predict", model, photographs / "val", "--json", "--trust")
+        assert {line["name"] for line in json.loads(answer.out)[0]["classes"]} == {os.fsdecode(b"caf\xe9"), "dog"}
+    answer = finish(start("predict", tmp_path / "run", photographs / "val"))
+    assert (answer.status, answer.err) == (0, "")
+    assert r"val/caf\udce9/0.png" in answer.out
+    answer = finish(start("data", "check", photographs))
+    assert (answer.status, answer.err) == (0, "")
 
 
 def test_a_broken_picture_is_named_after_the_others_are_done(crcd, run, photographs, tmp_path):

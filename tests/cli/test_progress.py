@@ -1,9 +1,14 @@
 import io
 import re
 
+import pytest
 from rich.console import Console
+from rich.table import Table
 
-from crcd.cli.progress import LiveReporter, PlainReporter, shown
+from crcd.cli.progress import LiveReporter, PlainReporter, make_console, shown
+
+NAMES = ["freeze=[body.stem]", "run[/old]", "own:M: 12 'a' [red]"]
+"""Texts in which rich sees markup, an emoji or something to colour."""
 
 
 def test_filling_the_teachers_cache_is_a_bar_on_a_terminal():
@@ -29,3 +34,25 @@ def test_items_are_shown_by_a_bar_on_a_terminal_and_a_line_elsewhere():
         assert list(shown(iter("abc"), 3, "reading", console)) == ["a", "b", "c"]
     assert re.search(r"reading .*100%", terminal.file.getvalue())
     assert file.file.getvalue() == "reading\n"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_text_is_printed_as_it_is(capsys, name):
+    console = make_console()
+    console.print(name, soft_wrap=True)
+    table = Table("header", title=f"title {name}", caption=f"caption {name}")
+    table.add_row(f"cell {name}")
+    console.print(table)
+    out = capsys.readouterr().out
+    assert out.startswith(f"{name}\n")
+    assert all(f"{place} {name}" in out for place in ("title", "cell", "caption"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_titles_of_bars_are_shown_as_they_are(name):
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    assert list(shown(iter("abc"), 3, f"reading {name}", console)) == ["a", "b", "c"]
+    reporter = LiveReporter(console)
+    reporter.begin(f"training {name}", [], epochs=1, steps=1, done=0)
+    reporter.end()
+    assert all(f"{title} {name}" in console.file.getvalue() for title in ("reading", "training"))

@@ -9,8 +9,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torchvision.transforms import v2
 
-from crcd.data.decode import CorruptImageError, decode
+from crcd.data.decode import BILINEAR, CorruptImageError, decode, square
 
 
 def test_shorter_side_and_centre(tmp_path):
@@ -36,6 +37,42 @@ def test_sixteen_bit_greyscale_keeps_its_upper_bits(tmp_path):
 
 def test_floating_point_pixels_are_refused(tmp_path):
     Image.fromarray(np.full((4, 4), 0.5, dtype=np.float32)).save(tmp_path / "a.tiff")
+    with pytest.raises(CorruptImageError, match=r"a\.tiff is not a readable image"):
+        decode(tmp_path / "a.tiff", 4)
+
+
+def test_a_very_long_picture_is_cropped_before_it_is_resized(tmp_path, monkeypatch):
+    """What is far from the centre has no part in the square; 1x20000 at 224 would be 4.5 million columns."""
+    pixels = np.zeros((1, 20_001, 3), dtype=np.uint8)
+    pixels[:, 9_990:10_011] = (250, 130, 10)
+    Image.fromarray(pixels).save(tmp_path / "long.png")
+    widths = []
+    resize = v2.functional.resize
+
+    def watched(picture, *sizes, **options):
+        widths.append(picture.size)
+        return resize(picture, *sizes, **options)
+
+    monkeypatch.setattr(v2.functional, "resize", watched)
+    expected = torch.tensor([250, 130, 10], dtype=torch.uint8)[:, None, None].expand(3, 224, 224)
+    assert torch.equal(decode(tmp_path / "long.png", 224), expected)
+    assert widths == [(100, 1)]
+
+
+@pytest.mark.parametrize("shape", [(100, 1), (3, 300), (40, 31)])
+def test_other_pictures_are_resized_as_a_whole(shape):
+    pixels = np.random.default_rng(0).integers(256, size=(*shape, 3), dtype=np.uint8)
+    picture = Image.fromarray(pixels)
+    resized = v2.functional.resize(picture, [8], BILINEAR, antialias=True)
+    assert torch.equal(square(picture, 8), v2.functional.pil_to_tensor(v2.functional.center_crop(resized, [8, 8])))
+
+
+@pytest.mark.parametrize("kind", [2, 5, 7, 11])
+def test_a_tiff_whose_tag_is_of_another_type(tmp_path, kind):
+    """PIL raises TypeError."""
+    changed = bytearray(encoded("TIFF"))
+    changed[72] = kind
+    (tmp_path / "a.tiff").write_bytes(changed)
     with pytest.raises(CorruptImageError, match=r"a\.tiff is not a readable image"):
         decode(tmp_path / "a.tiff", 4)
 

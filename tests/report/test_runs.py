@@ -30,7 +30,7 @@ def test_folders_without_a_run_to_report(settings, runs, tmp_path):
         find_runs([tmp_path])
     shutil.copytree(runs[0], tmp_path / "run")
     (tmp_path / "run" / "metrics.jsonl").write_text("{")
-    with pytest.raises(CrcdError, match=r"its metrics\.jsonl or summary\.json can't be read"):
+    with pytest.raises(CrcdError, match=r"metrics\.jsonl is damaged \(.*\): put a whole copy"):
         find_runs([tmp_path / "run"])
     train(replace(settings.for_teacher(tmp_path / "scratch"), epochs=1))
     with pytest.raises(CrcdError, match="not a run of crcd distill"):

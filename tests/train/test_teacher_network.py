@@ -108,6 +108,13 @@ def test_as_many_classes_in_another_order(quick, material, saved):
         torch.testing.assert_close(network.model.eval()(image), model(image).flip(1))
 
 
+@pytest.mark.parametrize("damage", [{"class_names": "[1"}, {"class_names": "5"}, {"class_names": "[]", "mean": "x"}])
+def test_damaged_metadata(quick, material, saved, damage):
+    path, _ = saved(**damage)
+    with pytest.raises(CrcdError, match="what they say of their images or classes is damaged"):
+        given_teacher(quick(teacher_weights=path), material)
+
+
 @pytest.mark.parametrize(
     ("classes", "listed", "problem"),
     [

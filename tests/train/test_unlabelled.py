@@ -79,6 +79,9 @@ def test_pseudo_labels_are_the_teachers_and_stay_its_own(settings, tmp_path):
     (tmp_path / "cut/pseudo-labels.json").write_text("[1, 2]")
     with pytest.raises(CrcdError, match=r"pseudo-labels\.json is of 2 images, but 1200 are unlabelled"):
         distill(replace(cut, resume=cut.out))
+    (tmp_path / "cut/pseudo-labels.json").write_text("[1, 2")
+    with pytest.raises(CrcdError, match=r"pseudo-labels\.json is damaged"):
+        distill(replace(cut, resume=cut.out))
 
 
 def run_hidden(config):

@@ -1,13 +1,15 @@
 """The command ``crcd``."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from types import FrameType
 
-from crcd import __version__
+from crcd import __version__, launch
 from crcd.errors import CrcdError, unknown
 from crcd.train.stop import SIGNALLED, RunStopped
 
@@ -56,10 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if argv is None:  # a process of its own: asked to end, it clears away what it has begun, as on an interrupt
         signal.signal(signal.SIGTERM, _end)
+        if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+            sys.stdout.reconfigure(errors="backslashreplace")  # the name of a file need not be text
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # else waiting threads keep a core from whatever else there is
     try:
         try:
-            return _run_together(words) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else _dispatch(words)
+            return _run_together(words) if launch.processes() > 1 else _dispatch(words)
         finally:
             sys.stdout.flush()
     except CrcdError as error:
@@ -76,6 +80,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{error.strerror or error}")
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        asked = re.search(r"to allocate ([\d.]+ \w+)", str(error))
+        return _complain(
+            f"memory ran out{f' ({asked[1]} were asked for)' if asked else ''}: lower --batch-size or --image-size, or "
+            "give --batch-parts 4 or --precision bf16"
+        )
+
+
+def _out_of_memory(error: MemoryError | RuntimeError) -> bool:
+    """Whether memory was lacking: Python's, or PyTorch's on a GPU or on the CPU, where its error has no class."""
+    torch = sys.modules.get("torch")  # not imported for this: it is slow
+    lacking = (MemoryError,) if torch is None else (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, lacking) or "DefaultCPUAllocator: " in str(error)
 
 
 def _end(number: int, frame: FrameType | None) -> None:
@@ -115,7 +134,7 @@ def _complain(message: str) -> int:
 
 def _tell(line: str) -> None:
     """To the user, by one process where there are several."""
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+    if os.environ.get("WORLD_SIZE", "1") != "1":
         from crcd import distributed
 
         if not distributed.speaks():

@@ -138,7 +138,18 @@ def _queue(recipes: Sequence[str]) -> list[list[str]]:
     lines = content["queue"]
     if not (isinstance(lines, list) and lines and all(isinstance(line, str) for line in lines)):
         raise CrcdError(f"{recipes[0]}: 'queue' is a list of what follows crcd compare, such as digits --seeds 3")
-    return [shlex.split(line) for line in lines]
+    return [_split(line, f"{recipes[0]}: line {number} of 'queue'") for number, line in enumerate(lines, 1)]
+
+
+def _split(line: str, where: str) -> list[str]:
+    """The words of a line of a queue, of which there must be some."""
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise CrcdError(f"{where} can't be split into words ({error}): {line}") from error
+    if not words:
+        raise CrcdError(f"{where} is empty: write what follows crcd compare, or take it out")
+    return words
 
 
 def _read_line(words: Sequence[str]) -> tuple[list[CompareConfig], list[Setup]]:

@@ -14,7 +14,7 @@ from crcd.models import adapt_between, read_metadata, refuse_code
 from crcd.train.config import DistillConfig
 from crcd.train.device import find_device
 from crcd.train.material import Material
-from crcd.train.options import DataOptions
+from crcd.train.options import DataOptions, require, require_workers
 from crcd.train.teacher_network import given_teacher
 
 
@@ -42,6 +42,10 @@ class EvaluateConfig:
     """auto, cpu, cuda or cuda:N."""
     workers: int = 0
     """Processes that decode images of a folder too big for memory."""
+
+    def __post_init__(self) -> None:
+        require(self.batch_size >= 1, "batch-size", self.batch_size, "give 1 or more")
+        require_workers(self.workers)
 
 
 def run(words: Sequence[str]) -> None:

@@ -41,16 +41,16 @@ def run(words: Sequence[str]) -> None:
     console = make_console()
     done = export(config.runs, config, config.push_to_hub)
     _show(done, console)
-    console.print(f"all of it is in {done.folder}", soft_wrap=True, markup=False)
+    console.print(f"all of it is in {done.folder}", soft_wrap=True)
     if config.push_to_hub is not None:
         address = push(done.folder, config.push_to_hub, private=not config.public)
-        console.print(f"uploaded to {address}", soft_wrap=True, markup=False)
+        console.print(f"uploaded to {address}", soft_wrap=True)
 
 
 def _show(done: Export, console: Console) -> None:
     source, count = done.source, done.files[0].check.images
     title = f"{source.learner} ({source.description.model}) of {source.run}, compared on {count} images"
-    console.print(title, soft_wrap=True, markup=False)
+    console.print(title, soft_wrap=True)
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("file")
     for heading in ("bytes", "largest difference", "same class %"):

@@ -11,7 +11,6 @@ import tyro
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 from torchvision.datasets.folder import is_image_file
 
 from crcd.cli.progress import make_console
@@ -109,7 +108,7 @@ def _show(answers: dict[Path, Found], console: Console) -> None:
         if isinstance(found, CorruptImageError):
             continue
         for place, answer in enumerate(found):
-            name = Text(str(picture) if place == 0 else "")
-            table.add_row(name, Text(answer.name), f"{100 * answer.probability:.2f}", end_section=answer is found[-1])
+            name = str(picture) if place == 0 else ""
+            table.add_row(name, answer.name, f"{100 * answer.probability:.2f}", end_section=answer is found[-1])
     if table.row_count:
         print_whole(table, console)

@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, track
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from crcd.bar import title_column, with_bar
 from crcd.train.learner import Learner
 from crcd.train.reporter import Reporter
 
@@ -17,9 +18,12 @@ T = TypeVar("T")
 
 
 def make_console() -> Console:
-    """Standard output; wide and without control characters where it is no terminal."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+    """Standard output; wide and without control characters where it is no terminal.
+
+    What is printed stands there as it is: paths, names and settings have brackets and colons, which are no markup.
+    """
+    width = None if Console().is_terminal else PLAIN_WIDTH
+    return Console(markup=False, emoji=False, highlight=False, width=width)
 
 
 def make_reporter(console: Console) -> Reporter:
@@ -30,7 +34,7 @@ def make_reporter(console: Console) -> Reporter:
 def shown(items: Iterable[T], total: int, title: str, console: Console) -> Iterable[T]:
     """The items, beside a bar on a terminal, after a line elsewhere."""
     if console.is_terminal:
-        return track(items, title, total, console=console)
+        return with_bar(items, total, title, console)
     console.print(title)
     return items
 
@@ -84,7 +88,7 @@ class LiveReporter(Reporter):
         self._scores: dict[str, Mapping[str, Any]] = {}
         self._images, self._began = 0, time.monotonic()
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            title_column(),
             BarColumn(),
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             TextColumn("{task.fields[speed]:.0f} images/s"),
@@ -106,7 +110,7 @@ class LiveReporter(Reporter):
     def begin_filling(self, views: int, images: int, done: int) -> None:
         self._images, self._began = 0, time.monotonic()
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            title_column(),
             BarColumn(),
             TextColumn("{task.fields[speed]:.0f} images/s"),
             TimeRemainingColumn(),

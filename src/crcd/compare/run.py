@@ -1,7 +1,6 @@
 """Measures the cells of a comparison that its ledger does not have yet."""
 
 import hashlib
-import json
 import logging
 import time
 import traceback
@@ -234,7 +233,7 @@ class Comparison:
 
 
 def _short(*what: object) -> str:
-    return hashlib.sha256(" ".join(map(str, what)).encode()).hexdigest()[:8]
+    return hashlib.sha256(" ".join(map(str, what)).encode(errors="backslashreplace")).hexdigest()[:8]
 
 
 def _drop_checkpoints(folder: Path) -> None:
@@ -254,8 +253,7 @@ def _entries(
     """Ledger entries of all learners of a finished run."""
     summary = folder.read_summary()
     top1: dict[str, list[float]] = {}
-    for line in folder.metrics.read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
+    for record in folder.read_metrics():
         top1.setdefault(record["learner"], []).append(record["top1"])
     learners = summary.pop("learners")
     teacher = summary.pop("teacher") | teacher

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile
 from torch import Tensor
 from torchvision.transforms import v2
 
 from crcd.errors import CrcdError
 
 BILINEAR = v2.InterpolationMode.BILINEAR
+
+LONGEST = 100
+"""Times the shorter side up to which a picture is resized as a whole: more would take memory for nothing."""
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 
@@ -38,6 +41,9 @@ def decode(file: Path | BytesIO, size: int, name: str | None = None) -> Tensor:
 
 def square(picture: Image.Image, size: int, interpolation: v2.InterpolationMode = BILINEAR) -> Tensor:
     """Pixels of a picture, shorter side resized to ``size``, centre cropped; uint8, [C, size, size]."""
+    longest = LONGEST * min(picture.size)
+    if max(picture.size) > longest:
+        picture = v2.functional.center_crop(picture, [min(side, longest) for side in (picture.height, picture.width)])
     resized = v2.functional.resize(picture, [size], interpolation, antialias=True)
     pixels: Tensor = v2.functional.pil_to_tensor(v2.functional.center_crop(resized, [size, size]))
     return pixels.to(torch.uint8)
@@ -48,7 +54,9 @@ def open_rgb(file: Path | BytesIO, name: str | None = None) -> Image.Image:
     try:
         with Image.open(file) as opened:
             return _rgb(opened)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a decoder may fail at a broken file in any way
         raise CorruptImageError(f"{name or file} is not a readable image; mend it, or pass --skip-corrupt") from error
 
 

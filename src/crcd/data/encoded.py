@@ -12,9 +12,9 @@ from typing import Self, TypeVar
 
 import torch
 from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
+from crcd.bar import with_bar
 from crcd.data.dataset import UNLABELLED, Images, TensorImages
 from crcd.data.decode import CorruptImageError, decode
 from crcd.errors import CrcdError
@@ -140,8 +140,7 @@ def _decode_all(images: EncodedImages, part: str, *, keep: bool, skip_corrupt: b
 
 def in_threads(work: Callable[[int], T], count: int, title: str) -> Iterator[T]:
     """``work(0)`` to ``work(count - 1)`` in order, done by a thread a core, with a bar where there is a terminal."""
-    console = Console(stderr=True)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         blocks = (range(first, min(first + BLOCK, count)) for first in range(0, count, BLOCK))
         done = (answer for block in blocks for answer in threads.map(work, block))
-        yield from track(done, title, count, console=console, disable=not console.is_terminal)
+        yield from with_bar(done, count, title, Console(stderr=True))

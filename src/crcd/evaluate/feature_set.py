@@ -11,7 +11,7 @@ from crcd.data import Batch, DataSet, Images, Loader, known_labels, labelled, sp
 from crcd.errors import CrcdError
 from crcd.evaluate.features import extract
 from crcd.evaluate.pretrained import Pretrained
-from crcd.train.options import require, require_seed
+from crcd.train.options import require, require_seed, require_workers
 
 Progress = Callable[[Loader, str], Iterable[Batch]]
 """Gives the batches of a loader, and shows under a title how far they are."""
@@ -33,7 +33,7 @@ class FeatureOptions:
     def __post_init__(self) -> None:
         require(0 < self.holdout < 1, "holdout", self.holdout, "give a share above 0 and below 1")
         require(self.batch_size >= 1, "batch-size", self.batch_size, "give 1 or more")
-        require(self.workers >= 0, "workers", self.workers, "give 0 or more")
+        require_workers(self.workers)
         require_seed("seed", self.seed)
 
 

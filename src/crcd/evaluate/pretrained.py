@@ -72,5 +72,7 @@ def read_network(file: Path, model: str | None = None) -> Pretrained:
     except KeyError as error:
         advice = "train the network with this version of crcd train or crcd distill"
         raise CrcdError(f"weights {file}: their metadata has no '{error.args[0]}'; {advice}") from error
+    except ValueError as error:
+        raise CrcdError(f"weights {file}: what they say of their images or classes is damaged ({error})") from error
     load_weights(network, file)
     return Pretrained(file.parent, file.stem, name, known["data"], images, Viewer(network))

@@ -1,6 +1,5 @@
 """The runs that a report is about."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,9 +78,4 @@ def _read(folder: RunFolder) -> Run:
             f"{folder.path}"
         )
     config = fill(DistillConfig(), settings, folder.config)
-    try:
-        history = [json.loads(line) for line in folder.metrics.read_text(encoding="utf-8").splitlines()]
-        summary = folder.read_summary()
-    except (OSError, ValueError) as error:
-        raise CrcdError(f"{folder.path}: its metrics.jsonl or summary.json can't be read ({error})") from error
-    return Run(folder, config, summary, history)
+    return Run(folder, config, folder.read_summary(), folder.read_metrics())

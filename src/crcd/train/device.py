@@ -1,9 +1,14 @@
 """Where a run computes."""
 
+import re
+
 import torch
 
 from crcd import distributed
 from crcd.errors import CrcdError
+
+NUMBER = re.compile("[0-9]{0,9}")
+"""Of a GPU; none is the first."""
 
 
 def find_device(name: str) -> torch.device:
@@ -19,7 +24,7 @@ def find_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if count else "cpu"
     kind, _, number = name.partition(":")
-    if name != "cpu" and (kind != "cuda" or not (number or "0").isdigit()):
+    if name != "cpu" and (kind != "cuda" or not NUMBER.fullmatch(number)):
         raise CrcdError(f"--device is {name}: give auto, cpu, cuda or cuda:N")
     if kind == "cuda" and int(number or 0) >= count:
         raise CrcdError(f"--device is {name}: PyTorch finds {count} CUDA devices here; give cpu or auto")

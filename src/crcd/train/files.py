@@ -1,10 +1,11 @@
 """Files that are either the old or the new one, never a part."""
 
 import hashlib
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from crcd import distributed
 from crcd.errors import CrcdError
@@ -52,5 +53,34 @@ def file_stem(name: str) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    r"""Write a text file atomically, as UTF-8; of a folder's name that is none, a byte stands there as ``\udce9``."""
+    write_atomically(path, lambda file: file.write(text.encode(errors="backslashreplace")))
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file of a run holds.
+
+    Raises:
+        CrcdError: it can't be read, or is no JSON.
+    """
+    (content,) = _parsed(path, lambda text: [text])
+    return content
+
+
+def read_json_lines(path: Path) -> list[Any]:
+    """What the lines of a JSONL file of a run hold; errors as of ``read_json``."""
+    return _parsed(path, str.splitlines)
+
+
+def damaged(path: Path, reason: object) -> CrcdError:
+    """Error for a file of a run that is not as it was written."""
+    return CrcdError(f"{path} is damaged ({reason}): put a whole copy of it in its place, or begin the run anew")
+
+
+def _parsed(path: Path, split: Callable[[str], list[str]]) -> list[Any]:
+    try:
+        return [json.loads(part) for part in split(path.read_text(encoding="utf-8"))]
+    except OSError as error:
+        raise CrcdError(f"{path} can't be read ({error.strerror})") from error
+    except ValueError as error:
+        raise damaged(path, error) from error

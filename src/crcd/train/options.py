@@ -9,6 +9,9 @@ from crcd.data.picture import Policy
 from crcd.errors import CrcdError
 from crcd.train.loggers import LoggerName
 
+MOST_WORKERS = 1024
+"""Processes that decode images; far more would take all that the machine has before the first image."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
@@ -73,7 +76,7 @@ class DataOptions:
         for flag, alpha in (("mixup", self.mixup), ("cutmix", self.cutmix)):
             require(alpha >= 0, flag, alpha, "give 0 or more")
         require(0 < self.mix_prob <= 1, "mix-prob", self.mix_prob, "give a probability above 0, up to 1")
-        require(self.workers >= 0, "workers", self.workers, "give 0 or more")
+        require_workers(self.workers)
 
     @property
     def augmented(self) -> bool:
@@ -234,6 +237,11 @@ def require_epochs(flag: str, value: float, source: str, epochs: int) -> None:
     """
     advice = f"of the {epochs} of --{source} this share is less than one, give a greater one or a number of epochs"
     require(in_epochs(value, epochs) > 0, flag, value, advice)
+
+
+def require_workers(count: int) -> None:
+    """Raises ``CrcdError`` unless so many processes may decode images."""
+    require(0 <= count <= MOST_WORKERS, "workers", count, f"give 0 to {MOST_WORKERS}")
 
 
 def exclusive(flag: str, given: bool, other: str, other_given: bool) -> None:

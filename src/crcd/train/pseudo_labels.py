@@ -1,6 +1,7 @@
 """The teacher's classes in place of labels that are not there."""
 
 import json
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -9,7 +10,7 @@ from crcd import distributed
 from crcd.data import UNLABELLED, Images, relabelled
 from crcd.errors import CrcdError
 from crcd.evaluate.predict import predict
-from crcd.train.files import write_text
+from crcd.train.files import damaged, read_json, write_text
 from crcd.train.material import Material
 from crcd.train.run_folder import RunFolder
 
@@ -25,12 +26,15 @@ def with_pseudo_labels(images: Images, teacher: nn.Module, material: Material, f
         teacher: the trained teacher.
         material: says how images are read.
         folder: of the run.
+
+    Raises:
+        CrcdError: the answers that were kept are damaged, or those of other images.
     """
     labels = images.labels.clone()
     unlabelled_M = (labels == UNLABELLED).nonzero()[:, 0]
     kept = folder.path / "pseudo-labels.json"
     if distributed.first(kept.is_file):
-        classes = distributed.first(lambda: json.loads(kept.read_text()))
+        classes = distributed.first(lambda: _read(kept))
     else:
         (logits_MC,) = predict([teacher], material.in_order(images.take(unlabelled_M)).epoch(0))
         classes = logits_MC.argmax(dim=1).tolist()
@@ -39,6 +43,13 @@ def with_pseudo_labels(images: Images, teacher: nn.Module, material: Material, f
         raise CrcdError(f"{kept} is of {len(classes)} images, but {len(unlabelled_M)} are unlabelled: begin anew")
     labels[unlabelled_M] = torch.tensor(classes, dtype=labels.dtype, device=labels.device)
     return relabelled(images, labels)
+
+
+def _read(kept: Path) -> list[int]:
+    classes: list[int] = read_json(kept)
+    if not (isinstance(classes, list) and all(type(number) is int for number in classes)):
+        raise damaged(kept, "it is no list of classes")
+    return classes
 
 
 def with_classes_by_turns(images: Images, num_classes: int) -> Images:

@@ -11,10 +11,16 @@ import yaml
 from crcd import distributed
 from crcd.errors import CrcdError
 from crcd.train.config_file import fill, read_yaml, to_plain
-from crcd.train.files import file_stem, write_text
+from crcd.train.files import damaged, file_stem, read_json, read_json_lines, write_text
 from crcd.train.options import RunOptions
 
 C = TypeVar("C", bound=RunOptions)
+
+WHOLE = (
+    *("data", "scored_on", "train_images", "scored_images", "epochs", "seed", "commit", "device"),
+    *("learners", "step_seconds", "seconds"),
+)
+"""What every summary says."""
 
 
 class RunFolder:
@@ -84,15 +90,38 @@ class RunFolder:
         """Write all lines so far, one an epoch and learner."""
         write_text(self.metrics, "".join(f"{json.dumps(record)}\n" for record in history))
 
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """What ``write_metrics`` wrote.
+
+        Raises:
+            CrcdError: it can't be read, or is damaged.
+        """
+        history = read_json_lines(self.metrics)
+        if not all(_has(record, "learner", "epoch", "top1") for record in history):
+            raise damaged(self.metrics, "a line is no record of a learner's epoch")
+        return history
+
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write what the run came to."""
         write_text(self.summary, f"{json.dumps(summary, indent=2)}\n")
 
     def read_summary(self) -> dict[str, Any]:
-        """What ``write_summary`` wrote."""
-        summary = json.loads(self.summary.read_text(encoding="utf-8"))
-        assert isinstance(summary, dict)
+        """What ``write_summary`` wrote.
+
+        Raises:
+            CrcdError: it can't be read, or is damaged.
+        """
+        summary: dict[str, Any] = read_json(self.summary)
+        if not _has(summary, *WHOLE):
+            raise damaged(self.summary, f"it does not have all of {', '.join(WHOLE)}")
+        learners = summary["learners"]
+        if not (isinstance(learners, dict) and all(_has(entry, "model", "top1") for entry in learners.values())):
+            raise damaged(self.summary, "a learner has no model or no top1")
         return summary
+
+
+def _has(record: object, *names: str) -> bool:
+    return isinstance(record, dict) and record.keys() >= set(names)
 
 
 def begin_folder(options: RunOptions, *names: str) -> RunFolder:

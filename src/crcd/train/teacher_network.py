@@ -103,8 +103,11 @@ def _of_file(name: str, path: Path) -> Given:
     known = read_metadata(path) if path.suffix == ".safetensors" else {}
     state, source = read_weights(path), f"weights {path}"
     if "class_names" in known:
-        named = [frozenset({own}) for own in json.loads(known["class_names"])]
-        return Given(source, state, named, read_format(known))
+        try:
+            named = [frozenset({own}) for own in json.loads(known["class_names"])]
+            return Given(source, state, named, read_format(known))
+        except (ValueError, TypeError) as error:
+            raise CrcdError(f"{source}: what they say of their images or classes is damaged ({error})") from error
     classes, images = (None, None) if "num_classes" in known else _of_library(name)
     return Given(source, state, classes, read_format(known) or images, guessed=True)
 
