@@ -3,6 +3,7 @@
 import logging
 from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -72,13 +73,37 @@ def assert_same(learners, others, **tolerance):
 
 
 class NoReads(TorchDispatchMode):
-    """Refuses whatever makes the host wait for a tensor's value."""
+    """Refuses what makes the host wait for a tensor's value: reads of it, and results whose size depends on it."""
 
-    READS = ("_local_scalar_dense", "item", "is_nonzero", "equal", "nonzero", "masked_select", "unique")
+    READS = (
+        "_local_scalar_dense",
+        "item",
+        "is_nonzero",
+        "equal",
+        "nonzero",
+        "masked_select",
+        "unique_dim",
+        "unique_consecutive",
+        "_unique2",
+        "bincount",
+        "repeat_interleave",
+    )
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        assert function.overloadpacket.__name__ not in self.READS, function
+        name = function.overloadpacket.__name__
+        assert name not in self.READS, name
+        places = args[1] if name in ("index", "index_put", "index_put_", "_index_put_impl_") else ()
+        assert all(place is None or place.dtype != torch.bool for place in places), f"{name} by a mask"
         return function(*args, **(kwargs or {}))
+
+
+@contextmanager
+def no_reads():
+    def refuse(self, *words):
+        raise AssertionError("the whole tensor")
+
+    with patch.multiple(torch.Tensor, tolist=refuse, numpy=refuse), NoReads():
+        yield
 
 
 @pytest.mark.parametrize("objective", ["infonce", "nce"])
@@ -90,7 +115,7 @@ def test_a_step_reads_no_value_from_the_device(objective, source, mix, unlabelle
     inputs = list(loader.inputs(0))
     for first in inputs:  # the constant of nce is read once, when it is frozen, which takes negatives
         step(first, 0.05, 1.0)
-    with NoReads():
+    with no_reads():
         for more in inputs[:3]:
             step(more, 0.05, 1.0)
 
@@ -102,9 +127,25 @@ def test_parameters_whose_first_gradient_comes_later_join_the_optimiser():
     assert all(torch.isfinite(p).all() for p in learners[2].method.parameters())
 
 
-def test_reads_are_found():
-    with NoReads(), pytest.raises(AssertionError, match="_local_scalar_dense"):
-        torch.ones(()).item()
+READS = {
+    "_local_scalar_dense": lambda x: x.sum().item(),
+    "is_nonzero|_local_scalar_dense": lambda x: bool(x.sum() > 0),
+    "the whole tensor": lambda x: x.tolist(),
+    "whole tensor": lambda x: x.numpy(),
+    "index by a mask": lambda x: x[x > 1],
+    "index_put_ by a mask": lambda x: x.index_put_((x > 1,), torch.zeros(())),
+    "nonzero": lambda x: (x > 1).nonzero(),
+    "_unique2": lambda x: x.unique(),
+    "bincount": lambda x: x.long().bincount(),
+    "repeat_interleave": lambda x: x.repeat_interleave(x.long()),
+}
+
+
+@pytest.mark.parametrize("found", READS)
+def test_reads_are_found(found):
+    x = torch.arange(3.0)
+    with no_reads(), pytest.raises(AssertionError, match=found):
+        READS[found](x)
 
 
 class Recorded:
