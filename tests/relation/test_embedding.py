@@ -112,3 +112,14 @@ def test_embeddings_that_are_remembered_are_as_wide_as_the_teachers(source):
 def test_a_width_is_refused_where_it_is_the_teachers():
     with pytest.raises(CrcdError, match=r"crcd\.dim is 64, but with crcd\.teacher_head standardised"):
         RelationConfig(teacher_head="standardised", dim=64)
+
+
+@pytest.mark.parametrize(("head", "calls"), [("linear", 2), ("standardised", 1)])
+def test_what_is_remembered_of_the_student_is_embedded_for_the_mirrored_term_alone(head, calls):
+    criterion = filled(
+        CRCDLoss(6, 9, RelationConfig(negatives=20, teacher_head=head, gradient_weight=0), labels=LABELS)
+    )
+    embedded = []
+    criterion.feature.student_head.register_forward_hook(lambda *call: embedded.append(call))
+    forward(criterion)
+    assert len(embedded) == calls

@@ -1,63 +1,28 @@
-"""The step waits for nothing; captured, it does what the eager step does."""
+"""The step; captured, it does what the eager step does."""
 
 import logging
 from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
-from unittest.mock import patch
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from crcd.data import CropFlip, Loader, Mix, TensorImages
 from crcd.methods.combined import Combined
-from crcd.methods.crcd import CRCD
 from crcd.methods.fsp import FSP, FSPConfig
 from crcd.methods.kd import KD, KDConfig
 from crcd.models import Viewer, create_model, stage_names
-from crcd.relation.config import RelationConfig
 from crcd.train import captured
 from crcd.train.captured import WARM_UP, CapturedStep
 from crcd.train.config import DistillConfig
 from crcd.train.first_stage import first_stages
 from crcd.train.learner import Learner
-from crcd.train.options import ComputeOptions, OptimiserOptions
+from crcd.train.options import ComputeOptions
 from crcd.train.randomness import RandomStream
 from crcd.train.step import Step
 from crcd.train.teacher import Teacher
+from step_cases import CLASSES, CPU, build, train
 
-CPU = torch.device("cpu")
-CLASSES = 5
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-
-
-def build(kind, device=CPU, objective="infonce", source="bank", relation="difference", mix=None, unlabelled=False):
-    """A step of three learners (ce, kd, crcd) under one teacher, and its loader; the same whenever it is built."""
-    g = torch.Generator().manual_seed(0)
-    pixels = torch.randint(256, (96, 1, 8, 8), generator=g, dtype=torch.uint8)
-    images = TensorImages(pixels, torch.arange(96) % (CLASSES + unlabelled) - int(unlabelled))
-    loader = Loader(
-        images, 12, augment=CropFlip(1), mix=mix, mean=(0.5,), std=(0.5,), device=device, seed=0, train=True
-    )  # fmt: skip
-    torch.manual_seed(0)
-    teacher = Teacher(create_model("resnet8", CLASSES, 1), device, ComputeOptions())
-    learners = []
-    for name in ("ce", "kd", "crcd"):
-        stream = RandomStream(0, device)
-        with stream.active():
-            viewer = Viewer(create_model("resnet8", CLASSES, 1))
-            config = RelationConfig(dim=16, negatives=20, objective=objective, source=source, relation=relation)
-            method = {"ce": None, "kd": KD(KDConfig()), "crcd": CRCD(config, 64, 64, images.labels)}[name]
-        learners.append(Learner(name, viewer, method, OptimiserOptions(), stream, device, ComputeOptions()))
-    return kind(loader, teacher, learners), loader
-
-
-def train(step, loader, epochs=2):
-    """Epochs with a rate of their own, distillation in all but the last."""
-    for epoch in range(epochs):
-        for number, inputs in enumerate(loader.inputs(epoch)):
-            step(inputs, 0.05 / (epoch + number + 1), float(epoch < epochs - 1))
-    return step.learners
 
 
 def assert_same(learners, others, **tolerance):
@@ -72,80 +37,11 @@ def assert_same(learners, others, **tolerance):
         assert one.totals.means() == pytest.approx(other.totals.means(), rel=1e-5)
 
 
-class NoReads(TorchDispatchMode):
-    """Refuses what makes the host wait for a tensor's value: reads of it, and results whose size depends on it."""
-
-    READS = (
-        "_local_scalar_dense",
-        "item",
-        "is_nonzero",
-        "equal",
-        "nonzero",
-        "masked_select",
-        "unique_dim",
-        "unique_consecutive",
-        "_unique2",
-        "bincount",
-        "repeat_interleave",
-    )
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        name = function.overloadpacket.__name__
-        assert name not in self.READS, name
-        places = args[1] if name in ("index", "index_put", "index_put_", "_index_put_impl_") else ()
-        assert all(place is None or place.dtype != torch.bool for place in places), f"{name} by a mask"
-        return function(*args, **(kwargs or {}))
-
-
-@contextmanager
-def no_reads():
-    def refuse(self, *words):
-        raise AssertionError("the whole tensor")
-
-    with patch.multiple(torch.Tensor, tolist=refuse, numpy=refuse), NoReads():
-        yield
-
-
-@pytest.mark.parametrize("objective", ["infonce", "nce"])
-@pytest.mark.parametrize("source", ["bank", "queue", "batch"])
-@pytest.mark.parametrize("mix", [None, Mix(0.2, 1.0, 0.5)])
-@pytest.mark.parametrize("unlabelled", [False, True])
-def test_a_step_reads_no_value_from_the_device(objective, source, mix, unlabelled):
-    step, loader = build(Step, objective=objective, source=source, mix=mix, unlabelled=unlabelled)
-    inputs = list(loader.inputs(0))
-    for first in inputs:  # the constant of nce is read once, when it is frozen, which takes negatives
-        step(first, 0.05, 1.0)
-    with no_reads():
-        for more in inputs[:3]:
-            step(more, 0.05, 1.0)
-
-
 def test_parameters_whose_first_gradient_comes_later_join_the_optimiser():
     """The first batch of an empty queue has no negatives: the relation networks get no gradient from it."""
     step, loader = build(Step, objective="nce", source="queue", relation="mlp")
     learners = train(step, loader, epochs=2)
     assert all(torch.isfinite(p).all() for p in learners[2].method.parameters())
-
-
-READS = {
-    "_local_scalar_dense": lambda x: x.sum().item(),
-    "is_nonzero|_local_scalar_dense": lambda x: bool(x.sum() > 0),
-    "the whole tensor": lambda x: x.tolist(),
-    "whole tensor": lambda x: x.numpy(),
-    "index by a mask": lambda x: x[x > 1],
-    "index_put_ by a mask": lambda x: x.index_put_((x > 1,), torch.zeros(())),
-    "nonzero": lambda x: (x > 1).nonzero(),
-    "_unique2": lambda x: x.unique(),
-    "bincount": lambda x: x.long().bincount(),
-    "repeat_interleave": lambda x: x.repeat_interleave(x.long()),
-}
-
-
-@pytest.mark.parametrize("found", READS)
-def test_reads_are_found(found):
-    x = torch.arange(3.0)
-    with no_reads(), pytest.raises(AssertionError, match=found):
-        READS[found](x)
 
 
 class Recorded:

@@ -111,7 +111,7 @@ def test_as_many_classes_in_another_order(quick, material, saved):
 @pytest.mark.parametrize("damage", [{"class_names": "[1"}, {"class_names": "5"}, {"class_names": "[]", "mean": "x"}])
 def test_damaged_metadata(quick, material, saved, damage):
     path, _ = saved(**damage)
-    with pytest.raises(CrcdError, match="what they say of their images or classes is damaged"):
+    with pytest.raises(CrcdError, match=r"weights .*: what it says of its images or classes is damaged"):
         given_teacher(quick(teacher_weights=path), material)
 
 

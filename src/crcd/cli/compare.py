@@ -1,6 +1,5 @@
 """crcd compare."""
 
-import hashlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -23,14 +22,12 @@ from crcd.methods import method_parts
 from crcd.recipes import FILES, with_recipe
 from crcd.train.config import DistillConfig
 from crcd.train.config_file import read_yaml
-from crcd.train.files import write_text
+from crcd.train.files import file_stem, write_text
 from crcd.train.options import require
 from crcd.train.stop import RunStopped
 
 USUAL = "kd"
 """The baseline unless another is named."""
-LONGEST = 100
-"""Characters of a folder's name that say what is compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,9 +117,7 @@ def plan(words: Sequence[str]) -> tuple[CompareConfig, list[Comparison]]:
     asked = [_read_line([*line, *flags]) for line in lines or [recipes]]
     config = asked[0][0][0]
     named = Path(recipes[0]).stem if lines else "+".join(setup.slug for setup in asked[0][1])
-    if len(named) > LONGEST:
-        named = f"{named[:LONGEST]}-{hashlib.sha256(named.encode()).hexdigest()[:8]}"
-    folder = config.out or Path("runs") / f"compare-{named}"
+    folder = config.out or Path("runs") / f"compare-{file_stem(named)}"
     ledger = Ledger(config.ledger or folder / "ledger.jsonl")
     comparisons = []
     for configs, setups in asked:

@@ -13,7 +13,7 @@ from crcd.errors import CrcdError
 
 BILINEAR = v2.InterpolationMode.BILINEAR
 
-LONGEST = 100
+WHOLE_UP_TO = 100
 """Times the shorter side up to which a picture is resized as a whole: more would take memory for nothing."""
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -41,7 +41,7 @@ def decode(file: Path | BytesIO, size: int, name: str | None = None) -> Tensor:
 
 def square(picture: Image.Image, size: int, interpolation: v2.InterpolationMode = BILINEAR) -> Tensor:
     """Pixels of a picture, shorter side resized to ``size``, centre cropped; uint8, [C, size, size]."""
-    longest = LONGEST * min(picture.size)
+    longest = WHOLE_UP_TO * min(picture.size)
     if max(picture.size) > longest:
         picture = v2.functional.center_crop(picture, [min(side, longest) for side in (picture.height, picture.width)])
     resized = v2.functional.resize(picture, [size], interpolation, antialias=True)

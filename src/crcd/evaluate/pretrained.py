@@ -6,8 +6,12 @@ from typing import Any
 
 from crcd.errors import CrcdError
 from crcd.models import ImageFormat, Viewer, create_model, load_weights, read_metadata, refuse_code
+from crcd.models.metadata import read_class_count, read_format
 from crcd.train.config_file import read_yaml
 from crcd.train.run_folder import RunFolder
+
+TEXTS = ("mean", "std", "in_channels", "image_size", "num_classes", "data", "model")
+"""What weights must say of their network."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +65,15 @@ def read_network(file: Path, model: str | None = None) -> Pretrained:
     Raises:
         CrcdError: the weights are not such as ``crcd train`` and ``crcd distill`` write, or their network is code.
     """
-    known = read_metadata(file)
+    known, source = read_metadata(file), f"weights {file}"
     if model is None:
-        refuse_code(known.get("model", ""), f"weights {file}")
-    try:
-        mean, std = (tuple(map(float, known[name].split())) for name in ("mean", "std"))
-        images = ImageFormat(int(known["in_channels"]), int(known["image_size"]), mean, std)
-        name = model or known["model"]
-        network = create_model(name, int(known["num_classes"]), images.channels)
-    except KeyError as error:
+        refuse_code(known.get("model", ""), source)
+    name = model or known.get("model")
+    images, classes = read_format(known, source), read_class_count(known, source)
+    if name is None or images is None or classes is None or "data" not in known:
+        lacking = next(text for text in TEXTS if text not in known)
         advice = "train the network with this version of crcd train or crcd distill"
-        raise CrcdError(f"weights {file}: their metadata has no '{error.args[0]}'; {advice}") from error
-    except ValueError as error:
-        raise CrcdError(f"weights {file}: what they say of their images or classes is damaged ({error})") from error
+        raise CrcdError(f"{source}: their metadata has no '{lacking}'; {advice}")
+    network = create_model(name, classes, images.channels)
     load_weights(network, file)
     return Pretrained(file.parent, file.stem, name, known["data"], images, Viewer(network))

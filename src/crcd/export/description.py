@@ -1,6 +1,5 @@
 """What a classifier that was handed on says of itself."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -9,7 +8,7 @@ import timm
 
 from crcd.errors import CrcdError
 from crcd.models import ImageFormat, library_of, refuse_code
-from crcd.train.teacher_network import read_format
+from crcd.models.metadata import read_class_names, read_format
 
 
 @dataclass(frozen=True)
@@ -42,13 +41,9 @@ class Description:
         Raises:
             CrcdError: something is missing, or the network is code and the user did not name it.
         """
-        try:
-            images = read_format(strings)
-            names = tuple(map(str, json.loads(strings.get("class_names", "[]"))))
-        except (ValueError, TypeError) as error:
-            raise CrcdError(f"{where}: what it says of its images or classes is damaged ({error})") from error
+        images, names = read_format(strings, where), read_class_names(strings, where)
         missing = [name for name in ("model", "data", "class_names") if name not in strings]
-        if missing or images is None:
+        if missing or names is None or images is None:
             lacking = missing[0] if missing else "images"
             raise CrcdError(
                 f"{where}: it does not say its {lacking.replace('_', ' ')}; give what this version of crcd train, "

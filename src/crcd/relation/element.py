@@ -50,21 +50,21 @@ class ElementContrast(nn.Module):
         super().__init__()
         self.config = config
         self.embeds_rows = config.remember == "elements" and config.source != "batch"
-        trained = config.teacher_head == "linear"
-        dim = config.dim if trained else teacher_dim
+        self.mirrored = config.teacher_head == "linear"
+        dim = config.dim if self.mirrored else teacher_dim
         self.student_head = Embedding(student_dim, dim, bias=bias)
         self.teacher_head = (
-            Embedding(teacher_dim, dim, bias=bias) if trained else Standardised(dim, normalise_first=not bias)
+            Embedding(teacher_dim, dim, bias=bias) if self.mirrored else Standardised(dim, normalise_first=not bias)
         )
         widths = (student_dim, teacher_dim) if config.remember == "elements" else (dim, dim)
         self.source = _build_source(config, labels_N, widths, unlabelled=unlabelled)
         num_samples = 0 if labels_N is None else len(labels_N) if unlabelled else int((labels_N >= 0).sum())
         if config.sample_share < 1:
             self.student_term = Relations(config, dim, num_samples)
-            self.mirrored_term = Relations(config, dim, num_samples) if trained else None
+            self.mirrored_term = Relations(config, dim, num_samples) if self.mirrored else None
         if config.sample_share > 0:
             self.student_samples = Samples(config, num_samples)
-            self.mirrored_samples = Samples(config, num_samples) if trained else None
+            self.mirrored_samples = Samples(config, num_samples) if self.mirrored else None
 
     def forward(
         self,
@@ -154,8 +154,10 @@ class ElementContrast(nn.Module):
 
     @torch.no_grad()
     def _embed(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of the source as the heads of now see them."""
-        return (self.student_head(student), self.teacher_head(teacher)) if self.embeds_rows else (student, teacher)
+        """Rows of the source as the heads of now see them; the student's stay as they are where no mirrored term is."""
+        if not self.embeds_rows:
+            return student, teacher
+        return self.student_head(student) if self.mirrored else student, self.teacher_head(teacher)
 
     def _embedded(self, student: Negatives, teacher: Negatives) -> Drawn:
         student_rows, teacher_rows = self._embed(student.rows, teacher.rows)

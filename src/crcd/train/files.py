@@ -10,7 +10,7 @@ from typing import IO, Any
 from crcd import distributed
 from crcd.errors import CrcdError
 
-LONGEST = 225
+STEM_BYTES = 225
 """Bytes of a name to which endings may be added: file systems take 255 in all."""
 
 
@@ -45,11 +45,12 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def file_stem(name: str) -> str:
-    """What a learner's files are called: its name, or what fits of that and a hash of all of it."""
-    if "/" not in name and len(name.encode()) <= LONGEST:
+    """A name as a file or a folder can have it: itself, or what fits of it and a hash of all of it."""
+    whole = name.encode(errors="backslashreplace")
+    if "/" not in name and len(whole) <= STEM_BYTES:
         return name
-    kept = name.replace("/", "_").encode()[: LONGEST - 9].decode(errors="ignore")
-    return f"{kept}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    kept = whole.replace(b"/", b"_")[: STEM_BYTES - 9].decode(errors="ignore")
+    return f"{kept}-{hashlib.sha256(whole).hexdigest()[:8]}"
 
 
 def write_text(path: Path, text: str) -> None:

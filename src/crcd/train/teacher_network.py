@@ -1,17 +1,14 @@
 """A trained teacher as it was given: its weights, its classes and the images that it takes."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from torch import Tensor, nn
 
 from crcd.errors import CrcdError
 from crcd.models import ImageFormat, fill_weights, library_of, pretrained_model, read_metadata, read_weights
 from crcd.models.classes import head_tensors, match_classes, select_classes
-from crcd.models.image_format import Interpolation
+from crcd.models.metadata import read_class_names, read_format
 from crcd.models.provider import Aliases
 from crcd.models.weights import classes_of_weights
 from crcd.train.build import build_model, check_saved_model, own_copy
@@ -102,14 +99,11 @@ def _of_file(name: str, path: Path) -> Given:
     check_saved_model(name, path)
     known = read_metadata(path) if path.suffix == ".safetensors" else {}
     state, source = read_weights(path), f"weights {path}"
-    if "class_names" in known:
-        try:
-            named = [frozenset({own}) for own in json.loads(known["class_names"])]
-            return Given(source, state, named, read_format(known))
-        except (ValueError, TypeError) as error:
-            raise CrcdError(f"{source}: what they say of their images or classes is damaged ({error})") from error
-    classes, images = (None, None) if "num_classes" in known else _of_library(name)
-    return Given(source, state, classes, read_format(known) or images, guessed=True)
+    images = read_format(known, source)
+    if (names := read_class_names(known, source)) is not None:
+        return Given(source, state, [frozenset({own}) for own in names], images)
+    classes, usual = (None, None) if "num_classes" in known else _of_library(name)
+    return Given(source, state, classes, images or usual, guessed=True)
 
 
 def _of_library(name: str) -> tuple[Aliases | None, ImageFormat | None]:
@@ -117,17 +111,6 @@ def _of_library(name: str) -> tuple[Aliases | None, ImageFormat | None]:
         return None, None
     library, inner = found
     return library.class_names(inner), library.image_format(inner)
-
-
-def read_format(known: Mapping[str, str]) -> ImageFormat | None:
-    """Images of a network by the metadata of its weights; None where they don't name them."""
-    try:
-        mean, std = (tuple(map(float, known[name].split())) for name in ("mean", "std"))
-        channels, size = int(known["in_channels"]), int(known["image_size"])
-    except KeyError:
-        return None
-    resized = cast(Interpolation, known.get("interpolation", "bilinear"))
-    return ImageFormat(channels, size, mean, std, resized)
 
 
 def _for_classes(name: str, model: nn.Module, given: Given, material: Material, channels: int) -> dict[str, Tensor]:
