@@ -39,3 +39,16 @@ def test_a_comparison_keeps_its_numbers_in_one_piece(width):
     assert "…" not in text
     assert all(cell in text for cell in cells)
     assert "".join(line[:44].split("  ")[0].strip() for line in text.splitlines()).endswith(name)
+
+
+@pytest.mark.parametrize("width", [30, 60, 120])
+def test_a_long_name_of_a_learner_folds_and_all_else_is_whole(outcome, width):
+    name = "crcd+kd@crcd.teacher_head=standardised,kd.weight=2.0"
+    outcome.summary["learners"] = {name: outcome.summary["learners"]["crcd+wttm"]}
+    console = Console(file=io.StringIO(), width=width)
+    show(outcome, console)
+    text = console.file.getvalue()
+    assert "…" not in text
+    assert all(cell in text for cell in ("resnet32x4", "resnet8x4", "1,083,045,376", "75.51", "1234.5"))
+    row = text.splitlines().index(next(line for line in text.splitlines() if "resnet8x4" in line))
+    assert "".join(line[1:33].split(" ")[0] for line in text.splitlines()[row:]).startswith(name)

@@ -16,21 +16,28 @@ HEADINGS = {"top1": TOP1, **SCORES}
 SHOWN = ("top1", "agreement", "kl", "ece")
 """Scores of a run that are shown."""
 NARROWEST = 12
-"""Columns of a comparison's names."""
+"""Columns of a name, which folds where it is longer."""
 WIDE = 100
 """Columns of a console from which on it shows them all, not the first two alone."""
 
 
 def show_grid(words: Words, console: Console) -> None:
-    """Print the table of a comparison; names and headings fold, numbers are kept in one piece."""
+    """Print the table of a comparison."""
     table = Table(title=words.title, caption="\n".join(words.notes) or None, box=SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column(words.header[0], overflow="fold", min_width=NARROWEST)
-    for place, heading in enumerate(words.header[1:], 1):
-        widest = max((len(row[place]) for row in words.rows), default=0)
-        table.add_column(heading, justify="right", overflow="fold", min_width=widest)
+    _add_columns(table, words.header, words.rows, names=1)
     for row in words.rows:
         table.add_row(*row)
     print_whole(table, console)
+
+
+def _add_columns(table: Table, header: Sequence[str], rows: Sequence[Sequence[str]], names: int) -> None:
+    """Columns of names, then of numbers: names and headings fold, numbers are kept in one piece."""
+    for place, heading in enumerate(header):
+        widest = max((len(row[place]) for row in rows), default=0)
+        if place < names:
+            table.add_column(heading, overflow="fold", min_width=min(widest, NARROWEST))
+        else:
+            table.add_column(heading, justify="right", overflow="fold", min_width=widest)
 
 
 def print_whole(table: Table, console: Console) -> None:
@@ -45,15 +52,13 @@ def show(outcome: Outcome, console: Console) -> None:
     shown = SHOWN[: None if console.width >= WIDE else 2]
     title = f"{summary['data']}, {summary['scored_images']} {summary['scored_on']} images, last epoch"
     table = Table(title=title, box=SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column("", no_wrap=True)
-    table.add_column("network", overflow="fold")
-    for heading in ("parameters", "multiply-adds", *(HEADINGS[name][0] for name in shown), "seconds"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    if "teacher" in summary:
-        table.add_row("teacher", *_cells(summary["teacher"], shown), end_section=True)
-    for name, entry in summary["learners"].items():
-        table.add_row(name, *_cells(entry, shown))
-    console.print(table)
+    headings = ("", "network", "parameters", "multiply-adds", *(HEADINGS[name][0] for name in shown), "seconds")
+    teacher = {"teacher": summary["teacher"]} if "teacher" in summary else {}
+    rows = [[name, *_cells(entry, shown)] for name, entry in (teacher | summary["learners"]).items()]
+    _add_columns(table, headings, rows, names=2)
+    for place, row in enumerate(rows):
+        table.add_row(*row, end_section=place == 0 and bool(teacher))
+    print_whole(table, console)
     console.print(f"all of it is in {outcome.folder}", soft_wrap=True)
 
 

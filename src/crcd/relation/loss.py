@@ -17,7 +17,8 @@ class CRCDTerms(NamedTuple):
 
     Attributes:
         loss: feature_weight * feature + gradient_weight * gradient, differentiable.
-        feature: relation loss on features (student's term plus mirrored term), nats, detached.
+        feature: relation loss on features (student's term, plus the mirrored one where the teacher's head is trained),
+            nats, detached.
         gradient: relation loss on feature gradients, likewise.
         mi_bound: lower bound of the mutual information of the feature relations of teacher and student, nats; with
             samples contrasted beside them, the mean of either bound by their shares.
@@ -36,8 +37,8 @@ class CRCDLoss(nn.Module):
 
     Each L is (1 - sample_share) times the relation contrast of the student's elements with the teacher's
     (``relation_contrast``) and sample_share times the contrast of the samples themselves (``sample_contrast``), either
-    with the mirrored term that trains the teacher's embedding head. Train its parameters with the student's; keep its
-    ``state_dict`` (heads and banks) in checkpoints.
+    with the mirrored term that trains the teacher's embedding head, where that is trained. Train its parameters with
+    the student's; keep its ``state_dict`` (heads and banks) in checkpoints.
 
     An image mixed of two samples, as student and teacher both see it, is a query, a positive and an anchor as any
     other; its label in the gradient element is soft. It is no negative, and no bank or queue remembers it, since its

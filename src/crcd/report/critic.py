@@ -1,4 +1,4 @@
-"""What CRCD's critic sees: cosines of the relations of teacher and student in its trained embeddings.
+"""What CRCD's critic sees: cosines of the relations of teacher and student in its embeddings.
 
 Of a learner that contrasts relations and samples, the relations are looked at; of one of samples alone, the samples.
 """

@@ -87,7 +87,7 @@ def critic_figure(source: Source) -> Figure:
     if not charts:
         raise CrcdError("no learner contrasts relations: name a method with crcd")
     reading = (
-        "Cosines between a relation as the teacher has it and as the student has it, in CRCD's trained embedding: of "
+        "Cosines between a relation as the teacher has it and as the student has it, in CRCD's embedding: of "
         "the same image (blue), which training pulls to 1, and of images of other classes (orange), which it pushes "
         "away; learners without crcd have none, and with crcd.sample_share=1 it is samples in place of relations."
     )
