@@ -1,55 +1,21 @@
 """Contrastive representation distillation."""
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from crcd.data.batch import Batch
 from crcd.errors import CrcdError
 from crcd.methods.method import Method, numbered
 from crcd.relation.bank import Bank
+from crcd.relation.direction import Samples
 from crcd.relation.embedding import Embedding
 from crcd.relation.negatives import Negatives
-from crcd.relation.objectives import MIN_TEMPERATURE, NCE
+from crcd.relation.objectives import MIN_TEMPERATURE
 from crcd.relation.source import Elements
 from crcd.relation.view import View
-
-
-def cosines(query_BD: Tensor, positive_BD: Tensor, negatives: Negatives) -> tuple[Tensor, Tensor]:
-    """Cosines of unit rows: query with its positive key, [B, 1], and with its K negatives, [B, K].
-
-    Where each sample has negatives of its own, they are picked from the cosines with all N rows, [B, N]: no
-    [B, K, D] block is made.
-    """
-    positive_B1 = (query_BD * positive_BD).sum(dim=1, keepdim=True)
-    negative_BK = query_BD @ negatives.rows.T
-    return positive_B1, negative_BK if negatives.index_BK is None else negative_BK.gather(1, negatives.index_BK)
-
-
-def usable(negative_BK: Tensor, excluded_BK: Tensor | None) -> Tensor:
-    """1 where a negative may be used and 0 where not, [B, K]."""
-    return torch.ones_like(negative_BK) if excluded_BK is None else (~excluded_BK).to(negative_BK.dtype)
-
-
-def crd_loss(positive_B1: Tensor, negative_BK: Tensor, usable_BK: Tensor, objective: NCE) -> Tensor:
-    """Noise-contrastive loss of each sample, nats, [B] (Tian et al. 2020, eq. 18 with K / N as the noise's odds).
-
-    With q = K_i / N for the K_i usable negatives of sample i and P = exp(cos / tau) / Z:
-    L_i = -log(P_i0 / (P_i0 + q)) - sum_k log(q / (P_ik + q)).
-
-    Args:
-        positive_B1: cosines with the positive keys.
-        negative_BK: cosines with the negatives.
-        usable_BK: 1 where a negative may be used, else 0.
-        objective: tau, log Z and N.
-    """
-    count_B1 = usable_BK.sum(dim=1, keepdim=True)
-    attraction_B = nn.functional.softplus(-objective.log_odds(positive_B1, count_B1))[:, 0]
-    repulsion_BK = nn.functional.softplus(objective.log_odds(negative_BK, count_B1))
-    return attraction_B + (repulsion_BK * usable_BK).sum(dim=1)
 
 
 @dataclass(frozen=True)
@@ -86,41 +52,6 @@ class CRDConfig:
                 raise CrcdError(f"crd.{name} is {getattr(self, name)}: give {advice}")
 
 
-class _Direction(nn.Module):
-    """One direction of the contrast and its constant Z = N * mean over the first batch's keys of exp(cos / tau).
-
-    Z is found on the device and kept as a buffer, so that the step never waits for it.
-    """
-
-    log_z: Tensor
-    frozen: Tensor
-
-    def __init__(self, temperature: float, num_samples: int) -> None:
-        super().__init__()
-        self.temperature, self.num_samples = temperature, num_samples
-        self.register_buffer("log_z", torch.zeros(()))
-        self.register_buffer("frozen", torch.zeros((), dtype=torch.bool))
-
-    def forward(self, query_BD: Tensor, positive_BD: Tensor, negatives: Negatives) -> tuple[Tensor, Tensor]:
-        """Loss of the batch and lower bound of the mutual information, nats."""
-        positive_B1, negative_BK = cosines(query_BD, positive_BD, negatives)
-        usable_BK = usable(negative_BK, negatives.excluded_BK)
-        log_z = self._log_z(positive_B1.detach(), negative_BK.detach(), usable_BK)
-        objective = NCE(self.temperature, log_z, self.num_samples)
-        loss_B = crd_loss(positive_B1, negative_BK, usable_BK, objective)
-        bound_B = objective.bound(loss_B.detach(), positive_B1.detach()[:, 0], usable_BK.sum(dim=1))
-        return loss_B.mean(), bound_B.mean()
-
-    def _log_z(self, positive_B1: Tensor, negative_BK: Tensor, usable_BK: Tensor) -> Tensor:
-        negatives = ((negative_BK / self.temperature).exp() * usable_BK).sum()
-        mean = ((positive_B1 / self.temperature).exp().sum() + negatives) / (len(positive_B1) + usable_BK.sum())
-        log_z = torch.where(self.frozen, self.log_z, mean.log() + math.log(self.num_samples))
-        if self.training:
-            self.log_z.copy_(log_z)
-            self.frozen.fill_(True)
-        return log_z
-
-
 class CRD(Method):
     r"""A sample's features in both networks belong together, those of two samples do not.
 
@@ -130,7 +61,8 @@ class CRD(Method):
        L(s, M) = -\frac{1}{B} \sum_i
        \Big( \log \frac{P_{i0}}{P_{i0} + q} + \sum_{k=1}^{K} \log \frac{q}{P_{ik} + q} \Big)
 
-    with P = exp(cos / tau) / Z of a sample and a row of the other network's bank M, and q = K / N.
+    with P = exp(cos / tau) / Z of a sample and a row of the other network's bank M, q = K / N, and Z, frozen on the
+    first batch, N times the mean of exp(cos / tau) over its samples and their keys.
 
     s and t, [B, D], are the penultimate features after a linear layer each and l2-normalisation; both layers learn.
     A positive key is the sample's own bank row of the other network, as it was before this batch; negatives are rows
@@ -160,8 +92,8 @@ class CRD(Method):
             half=config.bank_precision == "float16",
             sharded=config.bank_rows == "sharded",
         )
-        self.student_term = _Direction(config.temperature, len(labels_N))
-        self.teacher_term = _Direction(config.temperature, len(labels_N))
+        self.student_term = Samples("nce", config.temperature, len(labels_N))
+        self.teacher_term = Samples("nce", config.temperature, len(labels_N))
 
     @classmethod
     def build(cls, config: CRDConfig, student: View, teacher: View, labels_N: Tensor | None) -> Self:
@@ -169,21 +101,22 @@ class CRD(Method):
 
     def forward(self, student: View, teacher: View, batch: Batch) -> dict[str, Tensor]:
         s_BD, t_BD = self.student_head(student.feature), self.teacher_head(teacher.feature.detach())
-        every_B = torch.ones_like(batch.target, dtype=torch.bool)
-        elements = Elements(s_BD.detach(), t_BD.detach(), batch.target, batch.index, every_B)
+        weight_B = torch.ones_like(batch.target, dtype=s_BD.dtype)
+        elements = Elements(s_BD.detach(), t_BD.detach(), batch.target, batch.index, weight_B > 0)
         drawn = self.bank.draw(elements)
         assert batch.index is not None  # or nothing could be drawn
         student_positive_BD, teacher_positive_BD = self.bank.rows(batch.index)
-        student_loss, bound = self.student_term(s_BD, teacher_positive_BD, _kept(drawn.teacher))
-        teacher_loss, _ = self.teacher_term(t_BD, student_positive_BD, _kept(drawn.student))
+        count_B = drawn.teacher.count(len(s_BD), None, 1)[:, 0]
+        terms = [
+            self.student_term(s_BD, teacher_positive_BD, weight_B, _kept(drawn.teacher), count_B),
+            self.teacher_term(t_BD, student_positive_BD, weight_B, _kept(drawn.student), count_B),
+        ]
         if self.training:
             self.bank.update(elements)
-        crd = self.config.weight * (student_loss + teacher_loss)
-        return {"loss": crd, "crd": crd.detach(), "crd_mi_bound": bound}
+        crd = self.config.weight * (terms[0].loss + terms[1].loss)
+        return {"loss": crd, "crd": crd.detach(), "crd_mi_bound": terms[0].mi_bound}
 
 
 def _kept(negatives: Negatives) -> Negatives:
     """The same rows in memory of their own: those of a bank change before the backward pass reads them."""
-    if negatives.index_BK is None:
-        return negatives
-    return Negatives(negatives.rows.clone(), negatives.index_BK, negatives.excluded_BK, negatives.sample)
+    return negatives if negatives.index_BK is None else replace(negatives, rows=negatives.rows.clone())

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,14 +17,25 @@ from crcd.relation.relations import DifferenceNetwork, MLPNetwork
 
 
 class Direction(nn.Module):
-    """One direction of a contrast, and for NCE its constant Z, frozen on the first batch.
+    """One direction of a contrast, and for NCE its constant Z, frozen on the first batch that it is trained on.
 
     Z = N * mean over the pairs and keys of exp(cos / tau).
+
+    Args:
+        objective: of the contrast.
+        temperature: tau.
+        num_samples: N, the number of training samples.
+        gathered: each of several processes contrasts the whole batch, and not its own share.
     """
 
-    def __init__(self, config: RelationConfig, num_samples: int) -> None:
+    def __init__(
+        self, objective: Literal["infonce", "nce"], temperature: float, num_samples: int, *, gathered: bool = True
+    ) -> None:
         super().__init__()
-        self.config, self.num_samples = config, num_samples
+        self.objective = objective
+        self.temperature = temperature
+        self.num_samples = num_samples
+        self.gathered = gathered
         self.log_z: Tensor | None = None
 
     def contrasted(self, query: Tensor, contrast: Callable[[Objective], Contrast]) -> Contrast:
@@ -31,17 +43,20 @@ class Direction(nn.Module):
 
         def found(objective: Objective) -> Contrast:
             own = contrast(objective)
-            return own if self.config.anchor_scope == "gathered" else Contrast(*distributed.mean(torch.stack(own)))
+            return own if self.gathered else Contrast(*distributed.mean(torch.stack(own)))
 
-        if self.config.objective == "infonce":
-            return found(InfoNCE(self.config.temperature))
-        if self.log_z is None:
+        if self.objective == "infonce":
+            return found(InfoNCE(self.temperature))
+        log_z = self.log_z
+        if log_z is None:
             with torch.no_grad():
-                mean = found(_SumOfExponentials(self.config.temperature)).mi_bound
+                mean = found(_SumOfExponentials(self.temperature)).mi_bound
             if mean == 0:  # the batch has no usable negative
                 return Contrast(query.sum() * 0, torch.zeros_like(mean))
-            self.log_z = mean.log() + math.log(self.num_samples)
-        return found(NCE(self.config.temperature, self.log_z, self.num_samples))
+            log_z = mean.log() + math.log(self.num_samples)
+            if self.training:
+                self.log_z = log_z
+        return found(NCE(self.temperature, log_z, self.num_samples))
 
     def get_extra_state(self) -> Tensor:
         """Log Z, empty before it is known: formats that hold tensors alone keep it, too."""
@@ -56,7 +71,8 @@ class Relations(Direction):
     """A direction of the relation contrast, with its relation network."""
 
     def __init__(self, config: RelationConfig, dim: int, num_samples: int) -> None:
-        super().__init__(config, num_samples)
+        super().__init__(config.objective, config.temperature, num_samples, gathered=config.anchor_scope == "gathered")
+        self.kernel = config.kernel
         self.network = MLPNetwork(dim, config.hidden) if config.relation == "mlp" else DifferenceNetwork()
 
     def forward(
@@ -80,7 +96,7 @@ class Relations(Direction):
                 weight_BA=weight,
                 anchor_sample_A=anchor_sample,
                 count_BA=count,
-                kernel=self.config.kernel,
+                kernel=self.kernel,
             )
 
         return self.contrasted(query, contrast)

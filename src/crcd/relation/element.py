@@ -1,6 +1,7 @@
 """The contrast of one kind of element, features or feature gradients, in both directions."""
 
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -63,8 +64,15 @@ class ElementContrast(nn.Module):
             self.student_term = Relations(config, dim, num_samples)
             self.mirrored_term = Relations(config, dim, num_samples) if self.mirrored else None
         if config.sample_share > 0:
-            self.student_samples = Samples(config, num_samples)
-            self.mirrored_samples = Samples(config, num_samples) if self.mirrored else None
+            samples = partial(
+                Samples,
+                config.objective,
+                config.temperature,
+                num_samples,
+                gathered=config.anchor_scope == "gathered",
+            )
+            self.student_samples = samples()
+            self.mirrored_samples = samples() if self.mirrored else None
 
     def forward(
         self,
