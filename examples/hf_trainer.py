@@ -12,7 +12,7 @@ from transformers import ResNetConfig, ResNetForImageClassification, Trainer, Tr
 import crcd
 from digits import splits, student_images, trained_teacher
 
-METHOD = "crcd+kd"  # any of `crcd list methods`
+METHOD = "crcd+itrd"  # any of `crcd list methods`
 
 
 class Columns(Dataset):

@@ -10,7 +10,7 @@ import crcd
 from crcd.models import create_model
 from digits import Numbered, accuracy, student_images, trained_teacher
 
-METHOD = "crcd+kd"  # any of `crcd list methods`
+METHOD = "crcd+itrd"  # any of `crcd list methods`
 
 
 class Distillation(LightningModule):

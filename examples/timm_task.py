@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 import crcd
 from digits import accuracy, student_images, trained_teacher
 
-METHOD = "crcd+kd"  # any of `crcd list methods`
+METHOD = "crcd+itrd"  # any of `crcd list methods`
 EPOCHS = 20
 
 

@@ -34,8 +34,8 @@ def beside(job: str, change: str) -> str:
     )
 
 
-def less(baseline: str, job: str, first: str | None, last: str | None, methods: str | None) -> str:
-    """Every method of a job, or those that are named, beside one of them, over all seeds or the first to the last.
+def less(baseline: str, job: str, seeds: str | None, methods: str | None) -> str:
+    """Every method of a job, or those that are named, beside one of them, over all seeds or those that are listed.
 
     The baseline of several jobs may be another method in each, ``kd + dist``.
     """
@@ -43,9 +43,9 @@ def less(baseline: str, job: str, first: str | None, last: str | None, methods: 
     if JOIN in baseline:
         own = [scores_of(name)[method] for name, method in zip(job.split(JOIN), baseline.split(JOIN), strict=True)]
         scores[baseline] = {pair: mean(top1[pair] for top1 in own) for pair in own[0] if all(pair in o for o in own)}
-    if first is not None and last is not None:
-        seeds = range(int(first), int(last) + 1)
-        scores = {name: {pair: of[pair] for pair in of if pair[0] in seeds} for name, of in scores.items()}
+    if seeds is not None:
+        own_seeds = {int(seed) for seed in seeds.split()}
+        scores = {name: {pair: of[pair] for pair in of if pair[0] in own_seeds} for name, of in scores.items()}
     chosen = (name for name in scores if name != baseline) if methods is None else methods.split()
     pairs = {name: (name, baseline) for name in chosen}
     return rows(f"| method | seeds | top-1 % | {baseline} | difference | 95 % interval |", differences(scores, pairs))

@@ -45,7 +45,7 @@ BLOCKS = {
     r"crcd compare (.+)": compared,
     r"ledger (.+)": every_line,
     r"beside (.+) with (\S+)": beside,
-    r"less (.+?) of (.+?)(?:, seeds (\d+) to (\d+))?(?: for (.+))?": less,
+    r"less (.+?) of (.+?)(?:, seeds ([\d ]+?))?(?: for (.+))?": less,
     r"(.+) side by side, less (\S+), for (.+)": side_by_side,
     r"ranks of (.+) and (.+)": ranks,
     r"probe (\S+) less (\S+)": probe,

@@ -47,7 +47,7 @@ def test_folder_command(tmp_path, monkeypatch, capsys):
     words = command.replace(" --epochs 60", "").split()
     assert main([*words, *smaller]) == 0
     assert "crcd" in capsys.readouterr().out
-    assert (tmp_path / "runs" / "folder-resnet56-resnet20-1" / "crcd+kd.safetensors").is_file()
+    assert (tmp_path / "runs" / "folder-resnet56-resnet20-1" / "crcd+itrd.safetensors").is_file()
 
 
 def test_the_loss_is_ten_lines():

@@ -1,7 +1,7 @@
 """Draws report.png, the top of a report: python docs/figures/report.py RUN/report.html
 
-The picture in this folder is of ``crcd compare digits --seeds 3 --methods ce kd crcd+kd --device cpu --out RUN`` and
-``crcd report RUN --device cpu``. It needs ``pip install -e ".[dev]"`` and Chromium.
+The picture in this folder is of ``crcd compare digits --seeds 3 --methods ce kd itrd crcd+itrd --device cpu --out RUN``
+and ``crcd report RUN --device cpu``. It needs ``pip install -e ".[dev]"`` and Chromium.
 """
 
 import shutil

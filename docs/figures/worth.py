@@ -31,13 +31,14 @@ FORMS = {
     "crcd+kd@crcd.sample_share=0.0": ("CRCD and KD: relations alone", "#92c5de"),
     "crcd+kd@crcd.sample_share=1.0": ("CRCD and KD: samples alone", "#f4a582"),
     "crcd+kd": ("CRCD and KD: half of each", "#2166ac"),
+    "crcd+itrd": ("CRCD and ITRD", "#2166ac"),
 }
 """Learners, what they are called and how they are drawn."""
 
 
 def gains() -> Figure:
     """What learners gain over KD in each job: mean and 95 % interval over seeds, of which there are three or more."""
-    figure = Figure(figsize=(7.5, 3), layout="constrained")
+    figure = Figure(figsize=(7.5, 3.2), layout="constrained")
     rows = range(len(FORMS))
     for axes, (title, job) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS.items(), strict=True):
         found = gains_of(job, "kd")

@@ -115,7 +115,7 @@ def test_time_budget_ends_well(crcd, tmp_path):
         (["compare", "digits", "--seeds", "0"], "--seeds is 0: give 1 or more"),
         (["compare", "digits", "--seed", "2147483646", "--seeds", "3"], "--seeds is 3: from --seed 2147483646 on"),
         (["compare", "digits", "--baseline", "kt"], "unknown method 'kt'"),
-        (["compare", "digits", "--baseline", "sp"], "--baseline sp is none of the methods: ce kd crcd+kd"),
+        (["compare", "digits", "--baseline", "sp"], "--baseline sp is none of the methods: ce kd itrd crcd+itrd"),
         (["compare", "--ledger", os.devnull], "there is no such file"),
     ],
 )

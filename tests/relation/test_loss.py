@@ -1,6 +1,7 @@
 """CRCDLoss: gradients, masks, state, and what reaches which parameters."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,9 @@ from torch.nn import functional as F
 
 from crcd.errors import CrcdError
 from crcd.relation import CRCDLoss, RelationConfig, View
+from crcd.relation.contrast import sample_contrast
+from crcd.relation.objectives import InfoNCE
+from crcd.relation.source import Elements
 from criterion import LABELS, N, filled, forward, views
 
 
@@ -63,6 +67,31 @@ def test_elements_remembered_are_embedded_by_the_heads_of_now(element, source, w
 
     same = torch.allclose(loss(heads_at_first=1), loss(heads_at_first=2), rtol=1e-5)
     assert same == (remember == "elements")
+
+
+def test_positives_of_a_bank_are_the_rows_of_the_batchs_own_samples():
+    config = RelationConfig(
+        source="bank", positive_source="bank", sample_share=1.0, negatives=20, dim=8, gradient_weight=0.0
+    )
+    criterion = filled(CRCDLoss(6, 9, config, labels=LABELS))
+    element = criterion.feature
+    student, teacher, target, index = views()
+    every = torch.ones(len(index), dtype=torch.bool)
+    torch.manual_seed(3)
+    drawn = element.source.draw(Elements(student.feature.detach(), teacher.feature, target, index, every))
+    heads, queries = (element.student_head, element.teacher_head), (student.feature, teacher.feature)
+    rows = [bank_ND[index].clone() for bank_ND in (element.source.student_ND, element.source.teacher_ND)]
+    expected = 0.0
+    for own, other in ((0, 1), (1, 0)):
+        negatives = replace(drawn[other], rows=heads[other](drawn[other].rows))
+        positive_BD = heads[other](rows[other])
+        weight_B = torch.ones(len(index))
+        contrast = sample_contrast(
+            heads[own](queries[own]), positive_BD, negatives, InfoNCE(config.temperature), weight_B=weight_B
+        )
+        expected += contrast.loss.item()
+    torch.manual_seed(3)
+    assert criterion(student, teacher, target, index).loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 def set_heads(criterion: CRCDLoss, seed: int) -> None:

@@ -107,8 +107,8 @@ class TeachingOptions:
     """Begin with its library's own weights, downloaded if need be, without the head where it is for other classes."""
     student_classifier: str | None = None
     """Layer that makes its logits, for a network where it can't be told."""
-    methods: tuple[str, ...] = ("ce", "kd", "crcd+kd")
-    """Methods to train side by side, a student each: ce has no teacher, crcd+kd is both at once,
+    methods: tuple[str, ...] = ("ce", "kd", "itrd", "crcd+itrd")
+    """Methods to train side by side, a student each: ce has no teacher, crcd+itrd is both at once,
     kd@kd.weight=1,kd.temperature=2 has other settings than the run's, PACKAGE.MODULE:CLASS is one of your own code."""
     keep_going: bool = False
     """Leave out a student whose loss is not finite and go on with the others."""
