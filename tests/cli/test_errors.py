@@ -133,6 +133,16 @@ def test_resuming_without_checkpoint_begins_again(crcd, tmp_path, weights, quick
     assert after["learners"]["kd"]["top1"] == before["learners"]["kd"]["top1"]
 
 
+def test_resuming_what_another_version_left(complaint, crcd, tmp_path, weights, quick):
+    run = tmp_path / "run"
+    crcd("distill", *quick, "--teacher-weights", weights, "--out", run)
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    del state["learners"]["kd"]["student"]["classifier.bias"]
+    torch.save(state, run / "checkpoint.pt")
+    error = complaint("distill", "--resume", run, "--no-report")
+    assert "its state of learner 'kd' is of another version of crcd: go on with that version, or begin anew" in error
+
+
 def test_resuming_with_other_images(complaint, crcd, photographs, tmp_path):
     run = tmp_path / "run"
     assert crcd(*folder_words(photographs), "--out", run, "--time-budget", "0.001s").status != 2

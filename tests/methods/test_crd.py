@@ -104,6 +104,15 @@ def test_z_is_the_first_batch_s_and_travels_in_the_state():
     assert results[0] == results[1]
 
 
+def test_z_goes_where_the_module_goes():
+    method, student, teacher, batch = make()
+    method(student, teacher, batch)
+    first = method.student_term.log_z
+    assert first.dtype == torch.float32
+    assert method.double().student_term.log_z.item() == first.item()
+    assert method.student_term.log_z.dtype == torch.float64
+
+
 def test_rests_in_evaluation():
     method, student, teacher, batch = make()
     before = {name: value.clone() for name, value in method.state_dict().items()}

@@ -1,6 +1,7 @@
 """Each process relates its own share of a batch."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -18,16 +19,16 @@ CONFIG = RelationConfig(
 BATCH = 8
 
 
-def material():
+def material(config=CONFIG):
     torch.manual_seed(0)
     student_BE, teacher_BE = torch.randn(BATCH, 5), torch.randn(BATCH, 6)
     torch.manual_seed(1)
-    return student_BE, teacher_BE, CRCDLoss(5, 6, CONFIG).double()
+    return student_BE, teacher_BE, CRCDLoss(5, 6, config).double()
 
 
-def local_loss():
+def local_loss(config=CONFIG):
     """Loss, bound, and gradients of this process's student features and of the heads, averaged as a learner does."""
-    student_BE, teacher_BE, criterion = material()
+    student_BE, teacher_BE, criterion = material(config)
     own = distributed.share(student_BE.double()).requires_grad_()
     whole = distributed.gather(own, BATCH)
     logits = torch.zeros(BATCH, 2, dtype=torch.double)
@@ -74,6 +75,15 @@ def test_pairs_are_those_within_shares_and_negatives_are_of_the_whole_batch(size
         torch.testing.assert_close((own_loss, own_heads), (loss, heads), rtol=1e-6, atol=1e-6, check_dtype=False)
         torch.testing.assert_close(own_bound, bound, rtol=1e-6, atol=1e-6, check_dtype=False)
     assert all(torch.equal(own_loss, answers[0][0]) for own_loss, *_ in answers)
+
+
+def test_samples_of_all_shares_are_those_of_the_batch():
+    config = replace(CONFIG, sample_share=1.0)
+    loss, bound, gradient_BE, heads = local_loss(config)
+    answers = together(2, partial(local_loss, config))
+    torch.testing.assert_close(torch.cat([own for _, _, own, _ in answers]), gradient_BE, rtol=1e-6, atol=1e-6)
+    for own_loss, own_bound, _, own_heads in answers:
+        torch.testing.assert_close((own_loss, own_bound, own_heads), (loss, bound, heads), rtol=1e-6, atol=1e-6)
 
 
 def test_one_process_has_all_of_the_batch():

@@ -31,7 +31,7 @@ class CRDConfig:
     negatives: int = 16384
     """Number K of negatives, all of other classes than the sample's (authors)."""
     shared: bool = True
-    """One draw of K negatives for the whole batch (as CRCD's default, so that both sample alike; and cheaper), or one
+    """One draw of K negatives for the whole batch (as CRCD's, so that both sample alike; and cheaper), or one
     for each sample (the authors' code)."""
     bank_momentum: float = 0.5
     """Share of its old value that a bank row keeps (authors)."""
@@ -62,7 +62,7 @@ class CRD(Method):
        \Big( \log \frac{P_{i0}}{P_{i0} + q} + \sum_{k=1}^{K} \log \frac{q}{P_{ik} + q} \Big)
 
     with P = exp(cos / tau) / Z of a sample and a row of the other network's bank M, q = K / N, and Z, frozen on the
-    first batch, N times the mean of exp(cos / tau) over its samples and their keys.
+    first batch of training, N times the mean of exp(cos / tau) over its samples and their keys.
 
     s and t, [B, D], are the penultimate features after a linear layer each and l2-normalisation; both layers learn.
     A positive key is the sample's own bank row of the other network, as it was before this batch; negatives are rows

@@ -75,10 +75,11 @@ class ITRD(Method):
     c_d is the correlation of both networks' feature d over the batch; G_s and G_st = G_s G_t, elementwise, are Gram
     matrices of cosines between samples, [B, B], each of trace 1; w_c is ``correlation_weight`` and w_i
     ``information_weight``. Both take penultimate features, [B, D]. The correlation loss embeds the student's linearly
-    to the teacher's width; so does the other where the widths differ.
+    to the teacher's width; so does the other where the widths differ. The logarithm, and so the loss, falls below 0
+    once the features correlate well.
 
-    Source: Miles, Lopez-Rodriguez, Mikolajczyk, BMVC
-    2022, arXiv 2112.00459, in the form of the authors' code, whose mutual information loss leaves out the logarithms.
+    Source: Miles, Lopez-Rodriguez, Mikolajczyk, BMVC 2022, arXiv 2112.00459, in the form of the authors' code, whose
+    mutual information loss leaves out the logarithms.
     Departure: a feature that does not vary over a batch counts as uncorrelated; the code divides by zero.
     """
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +57,11 @@ class Direction(nn.Module):
             if self.training:
                 self.log_z = log_z
         return found(NCE(self.temperature, log_z, self.num_samples))
+
+    def _apply(self, change: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(change, recurse)  # type: ignore[no-untyped-call]
+        self.log_z = None if self.log_z is None else change(self.log_z)
+        return self
 
     def get_extra_state(self) -> Tensor:
         """Log Z, empty before it is known: formats that hold tensors alone keep it, too."""

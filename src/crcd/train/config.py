@@ -108,7 +108,8 @@ class TeachingOptions:
     student_classifier: str | None = None
     """Layer that makes its logits, for a network where it can't be told."""
     methods: tuple[str, ...] = ("ce", "kd", "itrd", "crcd+itrd")
-    """Methods to train side by side, a student each: ce has no teacher, crcd+itrd is both at once,
+    """Methods to train side by side, a student each: ce has no teacher, kd learns from logits, itrd from
+    features, crcd+itrd as itrd and by relations at once,
     kd@kd.weight=1,kd.temperature=2 has other settings than the run's, PACKAGE.MODULE:CLASS is one of your own code."""
     keep_going: bool = False
     """Leave out a student whose loss is not finite and go on with the others."""

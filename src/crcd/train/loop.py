@@ -238,5 +238,11 @@ class Loop:
         self.failed = state["failed"]
         self.learners = [learner for learner in self.learners if learner.name not in self.failed]
         for learner in self.learners:
-            learner.load_state_dict(state["learners"][learner.name])
+            try:
+                learner.load_state_dict(state["learners"][learner.name])
+            except RuntimeError as error:
+                raise CrcdError(
+                    f"{self.folder.checkpoint}: its state of learner '{learner.name}' is of another version of crcd: "
+                    "go on with that version, or begin anew"
+                ) from error
         self.folder.write_metrics(self.history)

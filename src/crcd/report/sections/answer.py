@@ -68,8 +68,17 @@ def _sentence(source: Source, learner: str) -> str:
     return (
         f"{run.config.student} {taught} gets {_percent(own)} of {images} right{seeds}{more}, "
         f"{_thrift(source.costs[learner], source.costs[TEACHER])} of its teacher, {run.config.teacher}, "
-        f"which gets {_percent(_top1(source, TEACHER))}."
+        f"which gets {_percent(_top1(source, TEACHER))}.{_best_other(source, learner)}"
     )
+
+
+def _best_other(source: Source, learner: str) -> str:
+    """Which of the other distilled learners gets most; empty where there is none."""
+    others = {name: _top1(source, name) for name in source.subject.distilled if name != learner}
+    if not others:
+        return ""
+    best = max(others, key=lambda name: others[name].mean)
+    return f" Of the other methods {best} gets most, {_percent(others[best])}."
 
 
 def _thrift(own: Cost, teacher: Cost) -> str:
