@@ -1,9 +1,10 @@
-"""A step of three learners under one teacher, and steps of it."""
+"""A step of some learners under one teacher, and steps of it."""
 
 import torch
 
 from crcd.data import CropFlip, Loader, TensorImages
 from crcd.methods.crcd import CRCD
+from crcd.methods.crd import CRD, CRDConfig
 from crcd.methods.kd import KD, KDConfig
 from crcd.models import Viewer, create_model
 from crcd.relation.config import RelationConfig
@@ -25,8 +26,9 @@ def build(
     head="linear",
     mix=None,
     unlabelled=False,
+    names=("ce", "kd", "crcd"),
 ):
-    """A step of three learners (ce, kd, crcd) under one teacher, and its loader; the same whenever it is built."""
+    """A step of learners under one teacher, and its loader; the same whenever it is built."""
     g = torch.Generator().manual_seed(0)
     pixels = torch.randint(256, (96, 1, 8, 8), generator=g, dtype=torch.uint8)
     images = TensorImages(pixels, torch.arange(96) % (CLASSES + unlabelled) - int(unlabelled))
@@ -36,13 +38,19 @@ def build(
     torch.manual_seed(0)
     teacher = Teacher(create_model("resnet8", CLASSES, 1), device, ComputeOptions())
     learners = []
-    for name in ("ce", "kd", "crcd"):
+    own = {"dim": 16} if head == "linear" else {"teacher_head": head}
+    config = RelationConfig(negatives=20, objective=objective, source=source, relation=relation, **own)
+    methods = {
+        "ce": lambda: None,
+        "kd": lambda: KD(KDConfig()),
+        "crcd": lambda: CRCD(config, 64, 64, images.labels),
+        "crd": lambda: CRD(CRDConfig(negatives=20, dim=16), 64, 64, images.labels),
+    }
+    for name in names:
         stream = RandomStream(0, device)
         with stream.active():
             viewer = Viewer(create_model("resnet8", CLASSES, 1))
-            own = {"dim": 16} if head == "linear" else {"teacher_head": head}
-            config = RelationConfig(negatives=20, objective=objective, source=source, relation=relation, **own)
-            method = {"ce": None, "kd": KD(KDConfig()), "crcd": CRCD(config, 64, 64, images.labels)}[name]
+            method = methods[name]()
         learners.append(Learner(name, viewer, method, OptimiserOptions(), stream, device, ComputeOptions()))
     return kind(loader, teacher, learners), loader
 

@@ -61,6 +61,15 @@ def test_a_step_reads_no_value_from_the_device(objective, source, mix, unlabelle
             step(more, 0.05, 1.0)
 
 
+def test_nor_does_a_step_of_crd():
+    step, loader = build(Step, names=("crd",))
+    first, *more = loader.inputs(0)
+    step(first, 0.05, 1.0)  # its constant is read once
+    with no_reads():
+        for inputs in more[:3]:
+            step(inputs, 0.05, 1.0)
+
+
 READS = {
     "_local_scalar_dense": lambda x: x.sum().item(),
     "is_nonzero|_local_scalar_dense": lambda x: bool(x.sum() > 0),
