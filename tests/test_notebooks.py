@@ -45,7 +45,7 @@ def test_they_run(name, tmp_path, monkeypatch):
     assert sum("image/png" in output.get("data", {}) for output in outputs) == PICTURES[name]
     text = "".join(output.get("text", "") for output in outputs)
     if name == "distil_your_folder":
-        shown, again = re.findall(r"crcd\+kd .*top-1 ([\d.]+)|^top-1 ([\d.]+) %$", text, flags=re.MULTILINE)
+        shown, again = re.findall(r"crcd\+itrd .*top-1 ([\d.]+)|^top-1 ([\d.]+) %$", text, flags=re.MULTILINE)
         assert shown[0] == again[1], "the student that was read back is the one that was scored"
     else:
         means = dict(re.findall(r"^(\w+ +\w+) +positives (-?[\d.]+)", text, flags=re.MULTILINE))
