@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,8 @@ class Direction(nn.Module):
         gathered: each of several processes contrasts the whole batch, and not its own share.
     """
 
+    log_z: Tensor | None
+
     def __init__(
         self, objective: Literal["infonce", "nce"], temperature: float, num_samples: int, *, gathered: bool = True
     ) -> None:
@@ -36,7 +38,7 @@ class Direction(nn.Module):
         self.temperature = temperature
         self.num_samples = num_samples
         self.gathered = gathered
-        self.log_z: Tensor | None = None
+        self.register_buffer("log_z", None, persistent=False)  # it goes where the module goes
 
     def contrasted(self, query: Tensor, contrast: Callable[[Objective], Contrast]) -> Contrast:
         """What a contrast of queries gives with the objective of the settings."""
@@ -57,11 +59,6 @@ class Direction(nn.Module):
             if self.training:
                 self.log_z = log_z
         return found(NCE(self.temperature, log_z, self.num_samples))
-
-    def _apply(self, change: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        super()._apply(change, recurse)  # type: ignore[no-untyped-call]
-        self.log_z = None if self.log_z is None else change(self.log_z)
-        return self
 
     def get_extra_state(self) -> Tensor:
         """Log Z, empty before it is known: formats that hold tensors alone keep it, too."""
