@@ -36,6 +36,33 @@ def crcd(capsys) -> Callable[..., Answer]:
     return run
 
 
+@pytest.fixture
+def complaint(crcd: Callable[..., Answer]) -> Callable[..., str]:
+    """Runs a command that must fail; gives its one line."""
+
+    def run(*words: object) -> str:
+        answer = crcd(*words)
+        assert answer.status == 2, answer
+        assert answer.err.count("\n") == 1, answer.err
+        assert answer.err.startswith("crcd: error: ")
+        assert "Traceback" not in answer.err
+        return answer.err
+
+    return run
+
+
+@pytest.fixture
+def folder_words():
+    """Words of a short run on a folder of images."""
+
+    def words(root):
+        images = ("--image-size", "16", "--crop-padding", "1", "--batch-size", "4", "--epochs", "1")
+        networks = ("--teacher", "resnet8", "--student", "resnet8", "--methods", "ce", "--warmup-epochs", "0")
+        return "distill", "--data", "folder", "--data-dir", root, *images, *networks, "--device", "cpu", "--no-report"
+
+    return words
+
+
 @pytest.fixture(scope="session")
 def start() -> Callable[..., subprocess.Popen[str]]:
     """Starts a command as a process of its own, with as many threads as this one."""

@@ -1,6 +1,5 @@
 """Each mistake is one line on standard error and exit status 2."""
 
-import json
 import pickle
 import shutil
 
@@ -10,21 +9,6 @@ import torch
 
 from crcd.cli import names
 from crcd.models import create_model, save_weights
-
-
-@pytest.fixture
-def complaint(crcd):
-    """Runs a command that must fail; gives its one line."""
-
-    def run(*words):
-        answer = crcd(*words)
-        assert answer.status == 2, answer
-        assert answer.err.count("\n") == 1, answer.err
-        assert answer.err.startswith("crcd: error: ")
-        assert "Traceback" not in answer.err
-        return answer.err
-
-    return run
 
 
 @pytest.mark.parametrize(
@@ -122,34 +106,6 @@ def test_run_folder_that_may_not_be_made(complaint, tmp_path, weights, quick):
     assert "Not a directory" in error
 
 
-def test_resuming_without_checkpoint_begins_again(crcd, tmp_path, weights, quick):
-    run = tmp_path / "run"
-    crcd("distill", *quick, "--teacher-weights", weights, "--out", run)
-    (run / "checkpoint.pt").unlink()
-    before = json.loads((run / "summary.json").read_text())
-    answer = crcd("distill", "--resume", run, "--no-report")
-    assert answer.status == 0, answer.err
-    after = json.loads((run / "summary.json").read_text())
-    assert after["learners"]["kd"]["top1"] == before["learners"]["kd"]["top1"]
-
-
-def test_resuming_what_another_version_left(complaint, crcd, tmp_path, weights, quick):
-    run = tmp_path / "run"
-    crcd("distill", *quick, "--teacher-weights", weights, "--out", run)
-    state = torch.load(run / "checkpoint.pt", weights_only=True)
-    del state["learners"]["kd"]["student"]["classifier.bias"]
-    torch.save(state, run / "checkpoint.pt")
-    error = complaint("distill", "--resume", run, "--no-report")
-    assert "its state of learner 'kd' is of another version of crcd: go on with that version, or begin anew" in error
-
-
-def test_resuming_with_other_images(complaint, crcd, photographs, tmp_path):
-    run = tmp_path / "run"
-    assert crcd(*folder_words(photographs), "--out", run, "--time-budget", "0.001s").status != 2
-    shutil.copy(photographs / "train" / "cat" / "0.png", photographs / "train" / "cat" / "new.png")
-    assert "was made with other training images (8 of them, now 9" in complaint("distill", "--resume", run)
-
-
 def test_weights_that_are_not_finite(complaint, tmp_path, quick):
     path = tmp_path / "nan.safetensors"
     model = create_model("resnet8", 10, 1)
@@ -168,19 +124,6 @@ def test_step_that_breaks_the_student_at_the_end_of_an_epoch(complaint, tmp_path
 def test_network_of_another_image_size(complaint, quick, weights):
     words = ("distill", *quick, "--teacher-weights", weights, "--student", "timm/vit_tiny_patch16_224")
     assert "does not take images of 8x8" in complaint(*words)
-
-
-def test_flags_beside_resume(complaint, tmp_path):
-    error = complaint("distill", "--resume", tmp_path, "--epochs", "3", "--device", "cpu")
-    assert "give only --time-budget, --device, --workers and --no-report, not --epochs 3" in error
-    error = complaint("train", "--resume", tmp_path, "--epochs", "3", "--no-report")
-    assert "give only --time-budget, --device and --workers, not --epochs 3 --no-report" in error
-
-
-def test_resuming_the_run_of_another_command(complaint, crcd, tmp_path, weights, quick):
-    run = tmp_path / "run"
-    crcd("distill", *quick, "--teacher-weights", weights, "--out", run)
-    assert "resume it with the command that began it" in complaint("train", "--resume", run)
 
 
 def test_loss_that_is_not_finite(complaint, tmp_path, weights, quick):
@@ -236,13 +179,7 @@ def test_label_out_of_range(complaint, monkeypatch):
     assert "10 classes have labels 0 to 9" in error
 
 
-def folder_words(root):
-    images = ("--image-size", "16", "--crop-padding", "1", "--batch-size", "4", "--epochs", "1")
-    networks = ("--teacher", "resnet8", "--student", "resnet8", "--methods", "ce", "--warmup-epochs", "0")
-    return "distill", "--data", "folder", "--data-dir", root, *images, *networks, "--device", "cpu", "--no-report"
-
-
-def test_folder_without_train(complaint, photographs):
+def test_folder_without_train(complaint, photographs, folder_words):
     shutil.rmtree(photographs / "train")
     assert "train is missing" in complaint(*folder_words(photographs))
 
@@ -253,19 +190,19 @@ def test_folder_that_is_not_there(complaint, photographs):
     )
 
 
-def test_folder_with_one_class(complaint, photographs):
+def test_folder_with_one_class(complaint, photographs, folder_words):
     for part in ("train", "val"):
         shutil.rmtree(photographs / part / "dog")
     assert "one class only (cat)" in complaint(*folder_words(photographs))
 
 
-def test_empty_folder(complaint, tmp_path):
+def test_empty_folder(complaint, tmp_path, folder_words):
     for part in ("train", "val"):
         (tmp_path / part).mkdir()
     assert "class" in complaint(*folder_words(tmp_path))
 
 
-def test_corrupt_image_is_named_and_may_be_skipped(complaint, crcd, photographs, tmp_path):
+def test_corrupt_image_is_named_and_may_be_skipped(complaint, crcd, photographs, tmp_path, folder_words):
     broken = photographs / "train" / "cat" / "9.png"
     broken.write_bytes(b"no image")
     error = complaint(*folder_words(photographs))
@@ -275,7 +212,7 @@ def test_corrupt_image_is_named_and_may_be_skipped(complaint, crcd, photographs,
     assert answer.status == 0, answer.err
 
 
-def test_class_count_of_weights_and_folder_differ(complaint, photographs, weights):
+def test_class_count_of_weights_and_folder_differ(complaint, photographs, weights, folder_words):
     error = complaint(*folder_words(photographs), "--teacher-weights", weights)
     assert "crcd: error: weights" in error
 
