@@ -111,7 +111,7 @@ def scale(result: dict[str, Any]) -> dict[str, Figure]:
 
 def step(result: dict[str, Any]) -> dict[str, Figure]:
     """The parts of a training step of CRCD as one bar."""
-    figure = Figure(figsize=(7.5, 1.6), layout="constrained")
+    figure = Figure(figsize=(7.5, 1.8), layout="constrained")
     axes = figure.add_subplot()
     left = 0.0
     rounds = result["parts"]["rounds_ms"]
@@ -122,7 +122,7 @@ def step(result: dict[str, Any]) -> dict[str, Figure]:
     axes.set(xlabel="ms", yticks=[])
     sizes = result["sizes"]
     pair = f"{sizes['teacher']} to {sizes['student']}, batch {sizes['batch']}, K = {result['parts']['K']:,}"
-    axes.set_title(f"{pair}, {_machine(result)}", loc="left")
+    axes.set_title(f"{pair}\n{_machine(result)}", loc="left")
     axes.grid(axis="y", visible=False)
     figure.legend(loc="outside right upper")
     return {"": figure}
@@ -143,7 +143,7 @@ def peers(result: dict[str, Any]) -> dict[str, Figure]:
     axes.margins(x=0.12)
     size = result["size"]
     pair = f"{size['teacher']} to {size['student']}, batch {size['batch']}"
-    axes.set_title(f"{pair}, {_machine(result)}", loc="left")
+    axes.set_title(f"{pair}\n{_machine(result)}", loc="left")
     return {"": figure}
 
 

@@ -62,7 +62,7 @@ def index(top1: Measured) -> str:
         title("Methods"),
         "What ``crcd distill --methods`` and ``crcd.build_method`` take. Names are added up by +: ``crcd+kd`` is the "
         "sum of both. A method of your own is one class: :doc:`../extending`.",
-        table(("method", "in a word", "digits, top-1 %"), rows, widths="15 60 25"),
+        table(("method", "in short", "digits, top-1 %"), rows, widths="15 60 25"),
         "The last column is the default run of ``crcd distill`` with the settings of :doc:`../results`, mean and "
         "standard deviation over seeds. It is one small job: it does not rank the methods for yours.",
         f".. toctree::\n   :hidden:\n\n{indented(names)}",
@@ -78,9 +78,10 @@ def plain_page(top1: Measured) -> str:
 def page(name: str, top1: Measured) -> str:
     """The page of a method."""
     kind, settings = METHODS[name]
+    learners = " ".join(dict.fromkeys((PLAIN, "kd", name)))
     parts = (
         title(f"{name}: {summary(name).rstrip('.')}"),
-        f".. code-block:: console\n\n   crcd distill --methods ce kd {name}",
+        f".. code-block:: console\n\n   crcd distill --methods {learners}",
         f".. autoclass:: {kind.__module__}.{kind.__name__}()",
         *needs(kind),
         title("Settings", "-"),
@@ -141,6 +142,7 @@ def attribute_docs(module: str) -> dict[tuple[str, str], str]:
 def results(name: str, top1: Measured) -> Iterable[str]:
     """What the learners in whose name the method is came to."""
     own = [learner for learner in top1 if name in learner.partition("@")[0].split("+")]
+    own.sort(key=lambda learner: -top1[learner].mean)
     if not own:
         return []
     rows = [(f"``{learner}``", str(top1[learner].n), str(top1[learner])) for learner in own]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from crcd.methods import METHODS, method_names
+from crcd.train.config import DistillConfig
 from pages import ROOT
 
 pytest.importorskip("furo", reason='the extra is absent: pip install ".[docs]"')
@@ -64,6 +65,9 @@ def test_every_method_has_its_page(site, pages):
             assert f">{setting}</span>" in text, (name, setting)
         assert "math" in pages[f"methods/{name}.html"].tags
         assert re.search(r"\d ± \d", text)
+        (command,) = re.findall(r"crcd distill --methods [^\n]+", re.sub(r"<[^>]+>", "", text))
+        learners = command.split()[3:]
+        assert {"ce", name} <= set(DistillConfig(methods=tuple(learners)).methods)
 
 
 def test_the_pages_a_reader_looks_for_are_there(pages):

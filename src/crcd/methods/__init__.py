@@ -63,7 +63,7 @@ METHODS: dict[str, tuple[type[Method], type[Any]]] = {
 """Each method's class and the class of its settings; ``ce`` is the student alone and has neither."""
 
 PLAIN = "ce"
-"""Cross-entropy with the labels alone: the student without a teacher. It is what every gain is measured from."""
+"""Cross-entropy with the labels alone, the student without a teacher: it shows what a teacher is worth at all."""
 
 
 def method_names() -> list[str]:

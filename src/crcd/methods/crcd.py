@@ -16,16 +16,18 @@ class CRCD(Method):
 
     .. math:: \beta_f \, L_{\text{feature}} + \beta_g \, L_{\text{gradient}}
 
-    Each L is the relation contrast of an element x, the penultimate feature f or its gradient, both embedded to unit
-    length, [B, D]: with anchors a_j of the teacher and the relation r(a, x) = (x - a) / |x - a|,
+    Each L is ``1 - sample_share`` times the relation contrast of an element, the penultimate feature f or its gradient,
+    embedded to unit length, s by the student and t by the teacher, [B, D]: with anchors a_j of the teacher and the
+    relation r(a, x) = (x - a) / |x - a|,
 
     .. math::
        L = -\frac{1}{B A} \sum_{i,j} \log
        \frac{\exp(\cos(r(a_j, s_i), r(a_j, t_i)) / \tau)}
        {\sum_{k=0}^{K} \exp(\cos(r(a_j, s_i), r(a_j, t_k)) / \tau)}
 
-    where k = 0 is sample i itself and 1 to K are negatives; beside it stands the mirrored term, which trains the
-    teacher's embedding head. The authors' total has logit distillation beside it: ``crcd+kd``.
+    where k = 0 is sample i itself and 1 to K are negatives; and ``sample_share`` times the same contrast of the samples
+    themselves, :math:`\cos(s_i, t_k)` in place of the cosine of relations. Beside either stands the mirrored term,
+    which trains the teacher's embedding head. The authors' total has logit distillation beside it: ``crcd+kd``.
 
     Source: Zhu, Tang, Chen, Yu, Liu, Yang, Rong and Wang, CVPR 2021, arXiv 2103.16367.
     """

@@ -40,7 +40,7 @@ class KDConfig:
     standardise: bool = False
     """Standardise each sample's logits first; its authors then take weight 9 and temperature 2."""
     ce_weight: float = 0.1
-    """Weight of cross-entropy where no other method stands beside it (the CRD authors' benchmark)."""
+    """Weight of cross-entropy where no method beside it asks for more (the CRD authors' benchmark)."""
 
     def __post_init__(self) -> None:
         for name in ("weight", "ce_weight"):

@@ -28,7 +28,7 @@ class RelationConfig:
     source: Literal["queue", "bank", "batch"] = "queue"
     """Where negatives come from: the latest elements, rows of all samples (released code), or the batch itself."""
     remember: Literal["elements", "embeddings"] = "elements"
-    """What bank and queue keep: elements, which the heads of now embed when they are drawn; or what the heads of their
+    """What bank and queue keep: elements, which the current heads embed when they are drawn; or what the heads of their
     time made of them (released code), by which the contrast can tell the old from the new without a look at samples."""
     negatives: int = 4096
     """Number K of negatives, at most as many as there are samples; with `batch` it is the batch that counts."""

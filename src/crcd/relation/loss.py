@@ -56,7 +56,7 @@ class CRCDLoss(nn.Module):
             not known; None where samples have no numbers, as in a stream. A bank and the nce objective need them.
 
     Raises:
-        CrcdError: the settings do not fit the data, e.g. more negatives than there are samples.
+        CrcdError: the settings need what is not given: a bank or the nce objective without ``labels``.
     """
 
     def __init__(
