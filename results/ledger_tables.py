@@ -62,6 +62,25 @@ def _told(gain: Difference | None) -> str:
     return "" if gain is None else f"{gain} ({gain.interval}; {gain.n})"
 
 
+def costs(jobs: str, baseline: str, methods: str) -> str:
+    """How many times as long a student's own part of the training took as that of one learner of the same run.
+
+    The teacher's part, which all learners of a run share, is in neither. Mean, standard deviation and number of runs.
+    """
+    lines: dict[str, list[object]] = {name: [name] for name in methods.split()}
+    for job in jobs.split(", "):
+        entries = [entry for entry in Ledger(LEDGER).entries if entry.setup == JOBS.get(job, job)]
+        names = short_names({entry.method for entry in entries})
+        runs: dict[str, dict[str, float]] = {}
+        for entry in entries:
+            if (seconds := entry.result["seconds"]) is not None:
+                runs.setdefault(f"{entry.pair} {entry.run}", {})[names[entry.method]] = seconds
+        for name, line in lines.items():
+            ratios = [run[name] / run[baseline] for run in runs.values() if name in run and baseline in run]
+            line.append(f"{(over := spread(ratios))} ({over.n})" if ratios else None)
+    return rows(f"| method, over {baseline} | {' | '.join(jobs.split(', '))} |", lines.values())
+
+
 def ranks(job: str, other: str) -> str:
     """What each method that two jobs have gains over KD in either, and the rank correlation of these gains.
 

@@ -15,7 +15,7 @@ from crcd.compare.formats import markdown_table
 from crcd.compare.ledger import Ledger
 from crcd.compare.table import tables
 from jobs import JOBS
-from ledger_tables import LEDGER, RESULTS, beside, less, probe, ranks, short_names, side_by_side
+from ledger_tables import LEDGER, RESULTS, beside, costs, less, probe, ranks, short_names, side_by_side
 
 PAGES = (RESULTS.parent / "README.md", RESULTS / "README.md")
 
@@ -47,13 +47,15 @@ BLOCKS = {
     r"beside (.+) with (\S+)": beside,
     r"less (.+?) of (.+?)(?:, seeds ([\d ]+?))?(?: for (.+))?": less,
     r"(.+) side by side, less (\S+), for (.+)": side_by_side,
+    r"costs in (.+) over (\S+), for (.+)": costs,
     r"ranks of (.+) and (.+)": ranks,
     r"probe (\S+) less (\S+)": probe,
     r"([\w-]+)": benchmark,
 }
 """What stands between ``<!-- HEADING: begin -->`` and ``<!-- end -->``, by what its heading is: what a command draws;
 all lines of a job; what CRCD adds to its other methods; its methods, or those that are named, less one of them, over
-some seeds; methods less one of them in several jobs; two jobs beside each other; a probe; a benchmark."""
+some seeds; methods less one of them in several jobs; what they cost there; two jobs beside each other; a probe; a
+benchmark."""
 
 
 def filled(text: str) -> str:

@@ -265,6 +265,10 @@ def first_goes_ahead() -> Iterator[None]:
 def _messages() -> Iterator[None]:
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
-        reason = re.sub(r"^\[\S+\] ", "", " ".join(str(error).split())).partition(". ")[0]
+        told = " ".join(str(error).split())
+        _, last, cause = told.partition("Last error: ")  # NCCL says what is wrong at its end
+        reason = cause if last else re.sub(r"^\[\S+\] ", "", told).partition(". ")[0]
         raise ProcessLostError(f"another process of the run was lost ({reason[:160]})") from error

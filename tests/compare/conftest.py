@@ -4,8 +4,8 @@ from dataclasses import asdict
 import pytest
 
 from crcd.compare.ledger import Entry
+from crcd.config_file import WITHOUT_EFFECT, to_plain
 from crcd.train.config import DistillConfig
-from crcd.train.config_file import WITHOUT_EFFECT, to_plain
 
 
 @pytest.fixture(scope="session")

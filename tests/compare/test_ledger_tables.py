@@ -89,6 +89,19 @@ def test_jobs_side_by_side_have_what_each_has(ledger, monkeypatch):
     ]
 
 
+def test_costs_are_of_one_run(ledger, entry):
+    def cell(method, seed, seconds, run):
+        of = entry(method, seed, 90.0)
+        return replace(of, setup="here", result=of.result | {"seconds": seconds}, run=of.run | {"step_seconds": run})
+
+    cells = [cell("kd", 0, 10.0, 1), cell("crcd+kd", 0, 20.0, 1), cell("kd", 1, 10.0, 2), cell("crcd+kd", 1, 30.0, 2)]
+    alone = [cell("kd", 2, 1.0, 3), cell("crcd+kd", 2, 9.0, 4), cell("dkd", 2, None, 3)]
+    Ledger(ledger_tables.LEDGER).append([*cells, *alone])
+    heading, _, *lines = ledger_tables.costs("here", "kd", "crcd+kd dkd").splitlines()
+    assert heading == "| method, over kd | here |"
+    assert lines == ["| crcd+kd | 2.50 ± 0.71 (2) |", "| dkd |  |"]
+
+
 def test_short_names_leave_out_what_all_have_in_common():
     short = ledger_tables.short_names
     assert short(["crcd+kd@crcd.negatives=8", "kd"]) == {"crcd+kd@crcd.negatives=8": "crcd+kd", "kd": "kd"}

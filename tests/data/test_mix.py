@@ -23,6 +23,19 @@ def test_the_share_is_that_of_the_pixels(mix):
     assert mixture.partner_B.tolist() == [(i - m) % 40 for i, m in enumerate(mixture.is_mixed.int().tolist())]
 
 
+def test_what_is_not_mixed_has_all_of_its_share_on_any_device(monkeypatch):
+    """A GPU's mean multiplies by the rounded 1 / n: of 11 x 11 ones it is below 1."""
+
+    def mean(self, dim, keepdim=False):
+        total = self.sum(dim=dim, keepdim=keepdim)
+        return total * (torch.tensor(total.numel() / self.numel()))
+
+    assert (mean(torch.ones(2, 11, 11), (1, 2)) < 1).all()
+    monkeypatch.setattr(torch.Tensor, "mean", mean)
+    _, mixture = Mix(0.0, 1.0, 0.5).apply(torch.zeros(40, 1, 11, 11), draw(Mix(0.0, 1.0, 0.5), 40))
+    assert 10 < mixture.is_mixed.sum() < 30
+
+
 def test_cutmix_takes_a_box_and_mixup_all():
     image = torch.arange(30.0)[:, None, None, None].expand(-1, 1, 12, 12)
     mixed, mixture = Mix(0.0, 1.0, 1.0).apply(image, draw(Mix(0.0, 1.0, 1.0), 30))

@@ -1,3 +1,4 @@
+import errno
 import os
 import pickle
 from pathlib import Path
@@ -60,10 +61,12 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monk
     before = path.read_bytes()
 
     def fail(*_: object) -> None:
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(
+        CrcdError, match=r"could not be written \(No space left on device\); the file of before is kept"
+    ):
         save_weights(nn.Linear(2, 2).state_dict(), path, {})
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -81,7 +81,6 @@ def test_samples_have_their_share_of_the_loss(kernel, share, objective, relation
         config = RelationConfig(
             negatives=20,
             dim=8,
-            hidden=8,
             sample_share=sample_share,
             objective=objective,
             relation=relation,

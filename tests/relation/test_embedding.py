@@ -49,7 +49,7 @@ def test_the_length_of_a_gradient_is_nothing():
 )
 def test_no_head_of_the_teacher_is_trained(share, relation):
     """Nor is there a term for it; every parameter that is there has a gradient."""
-    config = RelationConfig(negatives=20, teacher_head="standardised", sample_share=share, relation=relation, hidden=8)
+    config = RelationConfig(negatives=20, teacher_head="standardised", sample_share=share, relation=relation)
     criterion = filled(CRCDLoss(6, 9, config, labels=LABELS))
     assert not [name for name, _ in criterion.named_parameters() if "teacher" in name or "mirrored" in name]
     assert criterion.feature.student_head.linear.weight.shape == (9, 6)

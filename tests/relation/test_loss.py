@@ -18,21 +18,21 @@ from criterion import LABELS, N, filled, forward, views
 
 
 @pytest.mark.parametrize(
-    ("relation", "objective", "source", "positive", "shared", "exclude"),
+    ("relation", "objective", "source", "positive", "shared", "exclude", "remember"),
     [
         c
         for c in itertools.product(
             ["difference", "mlp"], ["infonce", "nce"], ["bank", "queue", "batch"], ["current", "bank"], [True, False],
-            ["exact", "relax"],
+            ["exact", "relax"], ["elements", "embeddings"],
         )
-        if c[2] == "bank" or (c[3] == "current" and c[4])
+        if c[2] == "bank" or (c[3] == "current" and c[4] and (c[2] == "queue" or c[6] == "elements"))
     ],
 )  # fmt: skip
-def test_every_form_trains_all_its_parameters(relation, objective, source, positive, shared, exclude):
+def test_every_form_trains_all_its_parameters(relation, objective, source, positive, shared, exclude, remember):
     torch.manual_seed(0)
     config = RelationConfig(
         relation=relation, objective=objective, source=source, positive_source=positive, anchor_source=positive,
-        shared=shared, exclude=exclude, negatives=20, dim=8, hidden=8,
+        shared=shared, exclude=exclude, remember=remember, negatives=20, dim=8,
     )  # fmt: skip
     criterion = filled(CRCDLoss(6, 9, config, labels=LABELS))
     terms, student, teacher = forward(criterion, 1)
@@ -212,6 +212,14 @@ def test_float_logits_in_half_precision():
         ({"negatives": 0}, r"crcd\.negatives is 0: give 1 or more"),
         ({"positive_source": "bank"}, r"negatives come from the queue: set crcd\.source to bank"),
         ({"source": "batch", "shared": False}, r"crcd\.shared is False, but .* the batch: set crcd\.source to bank"),
+        ({"bank_momentum": 0.9}, r"crcd\.bank_momentum is 0\.9, but .* the queue: set crcd\.source to bank"),
+        ({"hidden": 8}, r"crcd\.hidden is 8, but the difference relation has no hidden layer: leave it out"),
+        (
+            {"source": "batch", "remember": "embeddings"},
+            r"remember is embeddings, but .* which nothing remembers",
+        ),
+        ({"gradient_weight": 0, "gradient_head": "affine"}, r"affine, but crcd\.gradient_weight is 0: leave it out"),
+        ({"gradient_weight": 0, "feature_weight": 0}, r"are 0: give one a weight, or leave out crcd"),
     ],
 )
 def test_settings_that_make_no_sense(settings, message):
@@ -219,12 +227,21 @@ def test_settings_that_make_no_sense(settings, message):
         RelationConfig(**settings)
 
 
+def test_what_the_heads_can_not_take_is_said():
+    criterion = filled(CRCDLoss(6, 9, RelationConfig(negatives=20), labels=LABELS))
+    student, teacher, target, index = views()
+    with pytest.raises(CrcdError, match=r"a feature has 9 numbers, its head takes 6: make the loss for .* own widths"):
+        criterion(teacher, teacher, target, index)
+    with pytest.raises(CrcdError, match=r"the heads are torch\.bfloat16: keep the loss in float32"):
+        criterion.bfloat16()(student, teacher, target, index)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("relation", ["difference", "mlp"])
-@pytest.mark.parametrize("objective", ["infonce", "nce"])
-def test_autocast_changes_nothing_within_the_loss(dtype, relation, objective):
+@pytest.mark.parametrize(("objective", "weighting"), [("infonce", "equal"), ("nce", "equal"), ("infonce", "distance")])
+def test_autocast_changes_nothing_within_the_loss(dtype, relation, objective, weighting):
     torch.manual_seed(0)
-    config = RelationConfig(negatives=16, dim=8, hidden=8, relation=relation, objective=objective)
+    config = RelationConfig(negatives=16, dim=8, relation=relation, objective=objective, pair_weighting=weighting)
     criterion = filled(CRCDLoss(6, 9, config, labels=LABELS)).eval()
 
     seen = views()

@@ -7,6 +7,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from crcd.config_file import to_plain
 from crcd.errors import CrcdError
 from crcd.evaluate.pretrained import read_run
 from crcd.evaluate.students import score_students
@@ -15,7 +16,6 @@ from crcd.methods.two_stage import TwoStage
 from crcd.models import Viewer, read_metadata
 from crcd.relation.config import RelationConfig
 from crcd.train.build import load_model
-from crcd.train.config_file import to_plain
 from crcd.train.distill import distill
 from crcd.train.material import Material
 from crcd.train.options import DataOptions

@@ -10,8 +10,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from crcd import distributed
 from crcd.compare.cell import Cell
+from crcd.config_file import fingerprint
 from crcd.errors import CrcdError
-from crcd.train.config_file import fingerprint
 from crcd.train.distill import distill
 from crcd.train.loggers import Loggers, check_installed, curves
 from crcd.train.reporter import Reporter

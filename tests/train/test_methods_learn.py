@@ -7,10 +7,10 @@ import pytest
 
 from crcd.cli import main
 from crcd.compare.ledger import Ledger
+from crcd.config_file import to_plain
 from crcd.methods import METHODS
 from crcd.recipes import with_recipe
 from crcd.train.config import DistillConfig
-from crcd.train.config_file import to_plain
 
 pytestmark = pytest.mark.slow
 

@@ -55,7 +55,7 @@ def test_normalisations_may_be_spared_the_decay():
     model, head = network(), nn.Linear(3, 3)
     groups = Optimiser(model, head, OptimiserOptions(decay_norms=False), CPU).optimizer.param_groups
     decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
-    for parameter in model.parameters():
+    for parameter in (*model.parameters(), *head.parameters()):
         assert decays[id(parameter)] == (5e-4 if parameter.ndim > 1 else 0)
 
 
@@ -79,6 +79,15 @@ def test_state_goes_on_to_the_bit(kind):
         optimiser.set_rate(0.003)
         optimiser.step(loss(model))
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_a_state_of_another_device_does_not_decide_what_can_be_captured():
+    optimiser = Optimiser(network(), None, OptimiserOptions(optimizer="adamw"), CPU)
+    state = optimiser.state_dict()
+    for group in state["param_groups"]:
+        group["capturable"] = True
+    optimiser.load_state_dict(state)
+    assert not any(group["capturable"] for group in optimiser.optimizer.param_groups)
 
 
 def test_frozen_parts_are_named_and_something_is_left():

@@ -2,10 +2,10 @@
 
 import torch
 
+from crcd.config_file import fingerprint
 from crcd.models import create_model, load_weights
 from crcd.train.checkpoint import load_checkpoint
 from crcd.train.config import TrainConfig
-from crcd.train.config_file import fingerprint
 from crcd.train.run_folder import RunFolder
 from crcd.train.scratch import train
 

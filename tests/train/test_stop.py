@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from crcd.train.stop import StopSignal
+from crcd.train.stop import Due, StopSignal
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -32,3 +32,8 @@ def test_time_budget():
     assert stop.due()
     assert stop.stopped("now").status == 0
     assert not StopSignal(100.0, "go on").due()
+
+
+def test_a_checkpoint_may_be_due_alone():
+    assert StopSignal(None, "").due(overdue=True) is Due.SAVE
+    assert StopSignal(0.0, "").due(overdue=True) is Due.STOP

@@ -17,12 +17,12 @@ from crcd.compare.formats import csv_rows, latex, markdown
 from crcd.compare.ledger import Entry, Ledger
 from crcd.compare.run import Comparison
 from crcd.compare.table import columns, tables
+from crcd.config_file import read_yaml
 from crcd.errors import CrcdError, few
+from crcd.files import file_stem, write_text
 from crcd.methods import method_parts
 from crcd.recipes import FILES, with_recipe
 from crcd.train.config import DistillConfig
-from crcd.train.config_file import read_yaml
-from crcd.train.files import file_stem, write_text
 from crcd.train.options import require
 from crcd.train.stop import RunStopped
 

@@ -18,8 +18,8 @@ from crcd.data import Batch, DataSet, Loader, load_dataset
 from crcd.evaluate.feature_set import feature_sets
 from crcd.evaluate.pretrained import read_run
 from crcd.evaluate.probe import ProbeOptions, probe
+from crcd.files import write_text
 from crcd.train.device import describe, find_device
-from crcd.train.files import write_text
 from crcd.train.outcome import commit
 
 

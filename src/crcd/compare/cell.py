@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from crcd.config_file import WITHOUT_EFFECT, to_plain
 from crcd.methods import METHODS, method_parts
 from crcd.methods.names import join_name, split_name
 from crcd.recipes import FILES, with_recipe
 from crcd.train.config import DistillConfig
-from crcd.train.config_file import WITHOUT_EFFECT, to_plain
 
 PER_CELL = frozenset({"methods", "seed", *METHODS})
 """Settings that are not part of a setup: they differ between its cells."""

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from crcd.compare.cell import Cell
+from crcd.config_file import fill, to_plain
 from crcd.errors import CrcdError
 from crcd.methods.names import split_name
 from crcd.train.config import DistillConfig
-from crcd.train.config_file import fill, to_plain
 
 log = logging.getLogger(__name__)
 

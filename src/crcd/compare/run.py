@@ -16,11 +16,11 @@ from crcd import distributed
 from crcd.compare.cell import Cell, Setup
 from crcd.compare.ledger import Entry, Ledger
 from crcd.compare.lock import alone
+from crcd.config_file import WITHOUT_EFFECT, fingerprint, to_plain
 from crcd.data import PUBLISHED, load_dataset
 from crcd.errors import CrcdError
 from crcd.models import weights_digest
 from crcd.train.config import DistillConfig
-from crcd.train.config_file import WITHOUT_EFFECT, fingerprint, to_plain
 from crcd.train.device import find_device
 from crcd.train.distill import distill
 from crcd.train.material import Material

@@ -59,7 +59,7 @@ class Mix:
         rows_BH, columns_BW = (top <= row) & (row < bottom), (left <= column) & (column < right)
         box_BHW = rows_BH[:, :, None] & columns_BW[:, None, :]
         own_BHW = outside[:, :, None] * ~box_BHW
-        share_B = own_BHW.mean(dim=(1, 2))
+        share_B = outside[:, 0] * (1 - box_BHW.sum(dim=(1, 2)) / box_BHW[0].numel())  # exactly 1 where nothing is mixed
         place_B = torch.arange(len(share_B), device=share_B.device)
         partner_B = torch.where(share_B < 1, place_B.roll(1), place_B)
         whole = distributed.size() == 1

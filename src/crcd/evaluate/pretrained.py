@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from crcd.config_file import read_yaml
 from crcd.errors import CrcdError
 from crcd.models import ImageFormat, Viewer, create_model, load_weights, read_metadata, refuse_code
 from crcd.models.metadata import read_class_count, read_format
-from crcd.train.config_file import read_yaml
 from crcd.train.run_folder import RunFolder
 
 TEXTS = ("mean", "std", "in_channels", "image_size", "num_classes", "data", "model")

@@ -20,7 +20,7 @@ from crcd.export.formats import FormatName, Logits, file_name, format_of
 from crcd.export.images import RunImages
 from crcd.export.int8 import CALIBRATION_IMAGES, FILE, Int8, quantise
 from crcd.export.source import Source, read_source
-from crcd.train.files import file_stem, write_text
+from crcd.files import file_stem, write_text
 from crcd.train.options import require
 
 

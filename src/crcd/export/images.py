@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from crcd.config_file import fill
 from crcd.data import Images
 from crcd.errors import CrcdError
 from crcd.export.check import SPLIT
 from crcd.export.source import Source
 from crcd.models import adapt_between
-from crcd.train.config_file import fill
 from crcd.train.material import Material
 from crcd.train.options import DataOptions
 from crcd.train.run_folder import RunFolder

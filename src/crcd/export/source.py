@@ -8,12 +8,12 @@ from typing import Any
 from torch import nn
 
 from crcd.compare.statistics import Spread, spread
+from crcd.config_file import WITHOUT_EFFECT, read_yaml
 from crcd.errors import CrcdError, unknown
 from crcd.evaluate.pretrained import read_network
 from crcd.export.description import Description
 from crcd.methods import method_parts
 from crcd.models import read_metadata
-from crcd.train.config_file import WITHOUT_EFFECT, read_yaml
 from crcd.train.run_folder import RunFolder
 
 TEACHER = "teacher"

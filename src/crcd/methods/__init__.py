@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
+from crcd.config_file import fill
 from crcd.errors import CrcdError, unknown
 from crcd.methods.ab import AB, ABConfig
 from crcd.methods.at import AT, ATConfig
@@ -34,7 +35,6 @@ from crcd.methods.vid import VID, VIDConfig
 from crcd.methods.wttm import WTTM, WTTMConfig
 from crcd.relation.config import RelationConfig
 from crcd.relation.view import View
-from crcd.train.config_file import fill
 
 METHODS: dict[str, tuple[type[Method], type[Any]]] = {
     "kd": (KD, KDConfig),

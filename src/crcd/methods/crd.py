@@ -1,6 +1,6 @@
 """Contrastive representation distillation."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, Self
 
 import torch
@@ -12,7 +12,6 @@ from crcd.methods.method import Method, numbered
 from crcd.relation.bank import Bank
 from crcd.relation.direction import Samples
 from crcd.relation.embedding import Embedding
-from crcd.relation.negatives import Negatives
 from crcd.relation.objectives import MIN_TEMPERATURE
 from crcd.relation.source import Elements
 from crcd.relation.view import View
@@ -108,15 +107,10 @@ class CRD(Method):
         student_positive_BD, teacher_positive_BD = self.bank.rows(batch.index)
         count_B = drawn.teacher.count(len(s_BD), None, 1)[:, 0]
         terms = [
-            self.student_term(s_BD, teacher_positive_BD, weight_B, _kept(drawn.teacher), count_B),
-            self.teacher_term(t_BD, student_positive_BD, weight_B, _kept(drawn.student), count_B),
+            self.student_term(s_BD, teacher_positive_BD, weight_B, drawn.teacher, count_B),
+            self.teacher_term(t_BD, student_positive_BD, weight_B, drawn.student, count_B),
         ]
         if self.training:
             self.bank.update(elements)
         crd = self.config.weight * (terms[0].loss + terms[1].loss)
         return {"loss": crd, "crd": crd.detach(), "crd_mi_bound": terms[0].mi_bound}
-
-
-def _kept(negatives: Negatives) -> Negatives:
-    """The same rows in memory of their own: those of a bank change before the backward pass reads them."""
-    return negatives if negatives.index_BK is None else replace(negatives, rows=negatives.rows.clone())

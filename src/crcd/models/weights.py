@@ -1,7 +1,6 @@
 """Weights in files: safetensors written, safetensors or plain PyTorch state dicts read."""
 
 import hashlib
-import os
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -12,8 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from crcd import distributed
 from crcd.errors import CrcdError
+from crcd.files import write_atomically
 
 NAMED_IN_ERRORS = 3
 
@@ -27,18 +26,21 @@ def save_weights(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str,
         state: weights by name, on any device.
         path: file to write, in a folder that exists.
         metadata: strings that travel in the file's header, see ``read_metadata``.
+
+    Raises:
+        CrcdError: it could not be written; the old file is as it was.
     """
-    if distributed.rank() > 0:
-        return
-    tensors = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in state.items()
-    }
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(save(tensors, dict(metadata)))  # save_file would keep it from other users
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+
+    def content() -> bytes:
+        return save(
+            {
+                name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+                for name, tensor in state.items()
+            },
+            dict(metadata),
+        )
+
+    write_atomically(path, lambda file: file.write(content()))  # safetensors' own writer bars other users from it
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any, TypeVar
 
+from crcd.config_file import fill, read_yaml
 from crcd.errors import CrcdError, unknown
 from crcd.train.config import DistillConfig
-from crcd.train.config_file import fill, read_yaml
 
 C = TypeVar("C", bound=DistillConfig)
 

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from crcd.relation.config import RelationConfig
@@ -50,5 +51,6 @@ def pair_weights(
     if own_BA is not None:
         weight_BA = weight_BA * ~own_BA
     if config.pair_weighting == "distance":
-        weight_BA = weight_BA * (2 - 2 * teacher_BD @ anchors.teacher_AD.T).clamp_min(0).sqrt()
+        with torch.autocast(teacher_BD.device.type, enabled=False):
+            weight_BA = weight_BA * (2 - 2 * teacher_BD @ anchors.teacher_AD.T).clamp_min(0).sqrt()
     return weight_BA

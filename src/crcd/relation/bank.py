@@ -130,10 +130,14 @@ class Bank(NegativeSource):
         excluded_BK = None  # itself is not drawn
         if batch.partner_B is not None or not self.unit:
             excluded_BK = self._own(batch, row_BK)
-        sample_N = torch.arange(len(self.labels_N), device=row_BK.device)
+        sample_R = torch.arange(len(self.labels_N), device=row_BK.device)
+        student_RD, teacher_RD, index_BK = self.student_ND, self.teacher_ND, row_BK
+        if row_BK.numel() < len(self.labels_N):  # fewer to embed than all rows
+            sample_R, index_BK = row_BK.flatten(), torch.arange(row_BK.numel(), device=row_BK.device).view_as(row_BK)
+            student_RD, teacher_RD = self.rows(sample_R)
         return Drawn(
-            Negatives(self.student_ND, row_BK, excluded_BK, sample_N),
-            Negatives(self.teacher_ND, row_BK, excluded_BK, sample_N),
+            Negatives(student_RD, index_BK, excluded_BK, sample_R),
+            Negatives(teacher_RD, index_BK, excluded_BK, sample_R),
         )
 
     def _own(self, batch: Elements, row_K: Tensor) -> Tensor:

@@ -90,26 +90,28 @@ class RelationConfig:
         ):
             if not holds:
                 raise CrcdError(f"crcd.{name} is {getattr(self, name)}: give {advice}")
+        if self.feature_weight == self.gradient_weight == 0:
+            raise CrcdError("crcd.feature_weight and crcd.gradient_weight are 0: give one a weight, or leave out crcd")
+        self._refuse_without_effect()
+
+    def _refuse_without_effect(self) -> None:
+        """Raise the CrcdError that names the first setting that another one makes meaningless."""
+        leave = "leave it out"
         of_relations = ("relation", "anchors", "anchor_source", "anchor_exclude", "pair_weighting")
-        for name in of_relations if self.sample_share == 1 else ():
-            if getattr(self, name) != getattr(RelationConfig, name):
-                raise CrcdError(
-                    f"crcd.{name} is {getattr(self, name)}, but with crcd.sample_share 1 there are no relations: "
-                    "leave it out"
-                )
-        if self.teacher_head == "standardised" and self.dim != RelationConfig.dim:
-            raise CrcdError(
-                f"crcd.dim is {self.dim}, but with crcd.teacher_head standardised embedded elements are as wide as the "
-                "teacher's: leave it out"
-            )
-        for name, value in (
-            ("anchor_source", "bank"),
-            ("positive_source", "bank"),
-            ("bank_rows", "sharded"),
-            ("bank_precision", "float16"),
-            ("shared", False),
+        of_bank = ("anchor_source", "positive_source", "bank_rows", "bank_precision", "bank_momentum", "shared")
+        for names, has_effect, why, advice in (
+            (of_relations, self.sample_share < 1, "with crcd.sample_share 1 there are no relations", leave),
+            (("hidden",), self.relation == "mlp", "the difference relation has no hidden layer", leave),
+            (
+                ("dim",),
+                self.teacher_head == "linear",
+                "with crcd.teacher_head standardised embedded elements are as wide as the teacher's",
+                leave,
+            ),
+            (of_bank, self.source == "bank", f"negatives come from the {self.source}", "set crcd.source to bank"),
+            (("remember",), self.source != "batch", "negatives come from the batch, which nothing remembers", leave),
+            (("gradient_head", "min_gradient"), self.gradient_weight > 0, "crcd.gradient_weight is 0", leave),
         ):
-            if getattr(self, name) == value and self.source != "bank":
-                raise CrcdError(
-                    f"crcd.{name} is {value}, but negatives come from the {self.source}: set crcd.source to bank"
-                )
+            for name in () if has_effect else names:
+                if (value := getattr(self, name)) != getattr(RelationConfig, name):
+                    raise CrcdError(f"crcd.{name} is {value}, but {why}: {advice}")

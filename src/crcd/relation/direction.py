@@ -45,11 +45,14 @@ class Direction(nn.Module):
 
         def found(objective: Objective) -> Contrast:
             own = contrast(objective)
-            return own if self.gathered else Contrast(*distributed.mean(torch.stack(own)))
+            if self.gathered:
+                return own
+            loss, bound = distributed.mean(torch.stack(own))
+            return Contrast(loss, bound.detach())
 
         if self.objective == "infonce":
             return found(InfoNCE(self.temperature))
-        log_z = self.log_z
+        log_z = self.log_z if self.log_z is None else self.log_z.to(query.device)  # a loaded one is where it was read
         if log_z is None:
             with torch.no_grad():
                 mean = found(_SumOfExponentials(self.temperature)).mi_bound

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from crcd.errors import CrcdError
 from crcd.relation.relations import MIN_NORM
 
 MIN_DEVIATION = 1e-6
@@ -44,7 +45,7 @@ class Embedding(nn.Module):
 
     def scaled(self, element_BE: Tensor) -> Tensor:
         """The element as the layer takes it, float32, of length 1 where it is normalised before, [B, E]."""
-        return _scaled(element_BE, self.linear.weight.dtype, self.normalise_first)
+        return _scaled(element_BE, self.linear.in_features, self.linear.weight.dtype, self.normalise_first)
 
 
 class Standardised(nn.Module):
@@ -87,9 +88,16 @@ class Standardised(nn.Module):
 
     def scaled(self, element_BE: Tensor) -> Tensor:
         """The element before it is standardised, float32, of length 1 where it is normalised before, [B, E]."""
-        return _scaled(element_BE, self.mean_E.dtype, self.normalise_first)
+        return _scaled(element_BE, len(self.mean_E), self.mean_E.dtype, self.normalise_first)
 
 
-def _scaled(element_BE: Tensor, dtype: torch.dtype, normalise: bool) -> Tensor:
+def _scaled(element_BE: Tensor, width: int, dtype: torch.dtype, normalise: bool) -> Tensor:
+    if element_BE.shape[1] != width:
+        raise CrcdError(
+            f"a feature has {element_BE.shape[1]} numbers, its head takes {width}: make the loss for the networks' own "
+            "widths, Viewer(network)(image).feature.shape[1]"
+        )
+    if dtype.itemsize < torch.float32.itemsize:
+        raise CrcdError(f"the heads are {dtype}: keep the loss in float32, whatever the networks are in")
     element_BE = element_BE.to(dtype)
     return F.normalize(element_BE, dim=1, eps=MIN_NORM) if normalise else element_BE

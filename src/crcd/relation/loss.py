@@ -93,6 +93,10 @@ class CRCDLoss(nn.Module):
             target: classes, [B]; below 0 where one is not known.
             index: sample numbers, [B]; a bank needs them.
             mixture: of which samples of the batch each image is mixed; None where none is.
+
+        Raises:
+            CrcdError: a feature is not of the width that the heads were made for, the heads were brought to half
+                precision, or a bank gets no sample numbers.
         """
         loss = student.feature.new_zeros((), dtype=torch.float32)
         feature = gradient = None

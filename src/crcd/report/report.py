@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from crcd.errors import CrcdError
+from crcd.files import write_text
 from crcd.report.figure import Figure, attempt
 from crcd.report.networks import ImagesError, Place, Progress
 from crcd.report.page import Section, render
@@ -13,7 +14,6 @@ from crcd.report.runs import find_runs
 from crcd.report.sections import answer, features, outcomes, repeat, scores, training
 from crcd.report.source import Source
 from crcd.report.subject import subjects
-from crcd.train.files import write_text
 
 
 def write_report(

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from crcd.config_file import fill, read_yaml
 from crcd.errors import CrcdError
 from crcd.train.config import DistillConfig
-from crcd.train.config_file import fill, read_yaml
 from crcd.train.run_folder import RunFolder
 
 

@@ -95,15 +95,20 @@ class CapturedStep(Step):
             with torch.cuda.graph(graph, stream=self._trunk, capture_error_mode="thread_local"):
                 super().run(self._inputs, distilling=distilling)
         except RuntimeError as error:
-            first = error.__context__ or error  # the end of a capture that failed fails, too
-            reason = str(first).strip().splitlines()[0] if str(first) else type(first).__name__
-            log.warning("the training step can't be captured as a CUDA graph, it runs eagerly (%s)", reason)
+            log.warning("the training step can't be captured as a CUDA graph, it runs eagerly (%s)", _reason(error))
             self._capturable = False
             torch.cuda.set_stream(outside)  # the failing end skips the way back
             for learner in self.learners:
                 learner.stream.leave_graph()
+                learner.watch.leave_graph()
             return
         self._graph = graph
+
+
+def _reason(error: RuntimeError) -> str:
+    """Why a capture failed; its end, which failed too, is what was raised. Keeps no frame, and so no memory, alive."""
+    first = error.__context__ or error
+    return str(first).strip().splitlines()[0] if str(first).strip() else type(first).__name__
 
 
 @contextmanager

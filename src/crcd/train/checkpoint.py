@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from crcd.errors import CrcdError
-from crcd.train.files import write_atomically
+from crcd.files import write_atomically
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

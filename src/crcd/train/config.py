@@ -36,6 +36,7 @@ from crcd.train.options import (
     exclusive,
     require,
     require_epochs,
+    require_milestones,
     require_seed,
 )
 
@@ -192,8 +193,8 @@ class DistillConfig(TeachingOptions, TrainOptions):
         if self.teacher_epochs is not None:
             advice = f"give more than the {self.warmup_epochs:g} of --warmup-epochs, or lower that"
             require(self.teacher_epochs > self.warmup_epochs, "teacher-epochs", self.teacher_epochs, advice)
-            for milestone in self.milestones if self.schedule == "step" else ():
-                require_epochs("milestones", milestone, "teacher-epochs", self.teacher_epochs)
+            if self.schedule == "step":
+                require_milestones(self.milestones, "teacher-epochs", self.teacher_epochs)
         if self.distill_until is not None:
             require_epochs("distill-until", self.distill_until, "epochs", self.epochs)
         if self.teacher_views is not None and (learner := next(filter(uses_maps, self.methods), "")):

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from crcd import distributed
+from crcd.config_file import to_plain
 from crcd.errors import CrcdError
-from crcd.train.config_file import to_plain
-from crcd.train.files import file_stem
+from crcd.files import file_stem
 
 LoggerName = Literal["tensorboard", "wandb", "trackio"]
 PROJECT = "crcd"

@@ -8,21 +8,23 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import torch
+
 from crcd import distributed
+from crcd.config_file import fingerprint
 from crcd.data.loader import Loader
 from crcd.errors import CrcdError
 from crcd.evaluate.scorer import Scorer
 from crcd.train.captured import CapturedStep
 from crcd.train.checkpoint import load_checkpoint, save_checkpoint
 from crcd.train.config import TrainOptions
-from crcd.train.config_file import fingerprint
 from crcd.train.learner import Learner, LearnerError
 from crcd.train.loggers import Loggers, curves
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder
 from crcd.train.schedule import distillation_weight, learning_rate
 from crcd.train.step import Guide, Step
-from crcd.train.stop import StopSignal
+from crcd.train.stop import Due, StopSignal
 from crcd.train.stopwatch import Stopwatch
 
 
@@ -144,12 +146,11 @@ class Loop:
             for learner in self.learners:
                 self._refuse(learner, learner.totals.not_finite())
         self.reporter.step(images)
-        stopping = self.stop.due()
-        overdue = time.monotonic() - self._saved > self.config.checkpoint_seconds
-        if stopping or distributed.highest(overdue):
+        due = self.stop.due(time.monotonic() - self._saved > self.config.checkpoint_seconds)
+        if due is not None:
             self._check_finite()
             self._save()
-        if stopping:
+        if due is Due.STOP:
             raise self.stop.stopped(self._where)
 
     @property
@@ -240,6 +241,8 @@ class Loop:
         for learner in self.learners:
             try:
                 learner.load_state_dict(state["learners"][learner.name])
+            except torch.OutOfMemoryError:
+                raise
             except RuntimeError as error:
                 raise CrcdError(
                     f"{self.folder.checkpoint}: its state of learner '{learner.name}' is of another version of crcd: "

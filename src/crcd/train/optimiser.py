@@ -79,6 +79,8 @@ class Optimiser:
     def _take_rates(self) -> None:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate
+            if "capturable" in group:  # the run may have begun on another device
+                group["capturable"] = rate.is_cuda
 
 
 def freeze(model: nn.Module, prefixes: tuple[str, ...]) -> list[nn.Module]:
@@ -117,4 +119,5 @@ def _groups(model: nn.Module, method: nn.Module | None, options: OptimiserOption
     else:
         own = [p for p in model.parameters() if p.requires_grad]
         return [{"params": list(dict.fromkeys([*own, *heads]))}]
-    return [group for group in [*groups, {"params": heads}] if group["params"]]
+    groups += [{"params": heads}] if options.decay_norms or method is None else param_groups_weight_decay(method, decay)
+    return [group for group in groups if group["params"]]

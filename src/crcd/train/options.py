@@ -133,8 +133,8 @@ class OptimiserOptions:
         require(self.epochs >= 1, "epochs", self.epochs, "give 1 or more")
         require(self.lr > 0, "lr", self.lr, "give a learning rate above 0")
         require(all(m > 0 for m in self.milestones), "milestones", self.milestones, "give numbers above 0")
-        for milestone in self.milestones if self.schedule == "step" else ():
-            require_epochs("milestones", milestone, "epochs", self.epochs)
+        if self.schedule == "step":
+            require_milestones(self.milestones, "epochs", self.epochs)
         require(self.gamma > 0, "gamma", self.gamma, "give a factor above 0")
         require(
             0 <= self.warmup_epochs < self.epochs,
@@ -152,6 +152,7 @@ class OptimiserOptions:
             require(share is None or 0 < share < 1, flag, share, "give a number above 0 and below 1")
         require(self.clip_norm is None or self.clip_norm > 0, "clip-norm", self.clip_norm, "give a norm above 0")
         require(self.momentum > 0 or not self.nesterov, "momentum", self.momentum, "Nesterov's form needs it above 0")
+        require(self.optimizer == "sgd" or not self.nesterov, "nesterov", True, "adamw has no such form, leave it out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +164,8 @@ class ComputeOptions:
     compile: bool = False
     """Compile the networks with torch.compile (in a single process): minutes at the start, quicker steps afterwards."""
     capture: bool = True
-    """On a GPU, replay the training step as one CUDA graph (in a single process); it changes no number."""
+    """On a GPU, replay the training step as one CUDA graph (in a single process, with one batch part); it changes no
+    number."""
     batch_parts: int = 1
     """Parts in which students read a batch, each twice, where memory is too small for the whole: losses stay the whole
     batch's; batch normalisation takes each part's statistics."""
@@ -237,6 +239,20 @@ def require_epochs(flag: str, value: float, source: str, epochs: int) -> None:
     """
     advice = f"of the {epochs} of --{source} this share is less than one, give a greater one or a number of epochs"
     require(in_epochs(value, epochs) > 0, flag, value, advice)
+
+
+def require_milestones(milestones: tuple[float, ...], source: str, epochs: int) -> None:
+    """Raises the ``CrcdError`` that names the milestone that is less than an epoch, or lies past the last one.
+
+    Args:
+        milestones: as ``in_epochs`` takes them.
+        source: flag that all epochs are of.
+        epochs: how many they are.
+    """
+    for milestone in milestones:
+        require_epochs("milestones", milestone, source, epochs)
+        advice = f"the {epochs} of --{source} end before the rate falls there, give fewer epochs or a share below 1"
+        require(in_epochs(milestone, epochs) < epochs or milestone < 1, "milestones", milestone, advice)
 
 
 def require_workers(count: int) -> None:

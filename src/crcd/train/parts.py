@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from crcd.errors import CrcdError
 from crcd.relation.view import View
 
 
@@ -21,16 +22,25 @@ def read_in_parts(read: Callable[[Tensor], View], network: nn.Module, image_BCHW
         read: image -> view.
         network: what it runs.
         image_BCHW: the batch.
-        parts: number of parts of one size (the last may be smaller); with 1 nothing is read twice.
+        parts: number of parts, whose sizes differ by one at most; with 1 nothing is read twice.
+
+    Raises:
+        CrcdError: a part would have a single image, which batch normalisation has no statistics of.
     """
     if parts == 1:
         return read(image_BCHW)
+    if len(image_BCHW) < 2 * parts:
+        raise CrcdError(
+            f"--batch-parts is {parts}: a process has {len(image_BCHW)} images of a batch, and a part needs two: "
+            f"give {max(1, len(image_BCHW) // 2)} at most"
+        )
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _buffers_as_before(network)
 
     views = [
-        checkpoint(read, part_BCHW, use_reentrant=False, context_fn=contexts) for part_BCHW in image_BCHW.chunk(parts)
+        checkpoint(read, part_BCHW, use_reentrant=False, context_fn=contexts)
+        for part_BCHW in image_BCHW.tensor_split(parts)
     ]
     whole: list[dict[str, Tensor]] = [
         {name: torch.cat([held[name] for held in helds]) for name in helds[0]}

@@ -10,7 +10,7 @@ from crcd import distributed
 from crcd.data import UNLABELLED, Images, relabelled
 from crcd.errors import CrcdError
 from crcd.evaluate.predict import predict
-from crcd.train.files import damaged, read_json, write_text
+from crcd.files import damaged, read_json, write_text
 from crcd.train.material import Material
 from crcd.train.run_folder import RunFolder
 

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import yaml
 
 from crcd import distributed
+from crcd.config_file import fill, read_yaml, to_plain
 from crcd.errors import CrcdError
-from crcd.train.config_file import fill, read_yaml, to_plain
-from crcd.train.files import damaged, file_stem, read_json, read_json_lines, write_text
+from crcd.files import damaged, file_stem, read_json, read_json_lines, write_text
 from crcd.train.options import RunOptions
 
 C = TypeVar("C", bound=RunOptions)

@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from enum import Enum, auto
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -22,6 +23,15 @@ class RunStopped(Exception):  # noqa: N818 - no error: the run was asked to stop
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Due(Enum):
+    """What a run does between two steps."""
+
+    SAVE = auto()
+    """Write a checkpoint and go on."""
+    STOP = auto()
+    """Write one and end here."""
 
 
 class StopSignal:
@@ -54,15 +64,20 @@ class StopSignal:
         self._received = signal.Signals(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def due(self) -> bool:
-        """Whether to stop now; of several processes all must ask, and get the same answer."""
+    def due(self, overdue: bool = False) -> Due | None:
+        """What to do now, if anything; of several processes all must ask, and get the same answer.
+
+        Args:
+            overdue: whether the state should be saved anyway.
+        """
         from crcd import distributed  # slow to import
 
         over = self._deadline is not None and time.monotonic() >= self._deadline
-        reason = distributed.highest(self._received or (OUT_OF_TIME if over else 0))
+        own = self._received or (OUT_OF_TIME if over else 0)
+        reason, save = divmod(distributed.highest(2 * own + overdue), 2)  # one exchange tells both
         if reason > OUT_OF_TIME:
             self._received = signal.Signals(reason)
-        return reason > 0
+        return Due.STOP if reason else Due.SAVE if save else None
 
     def stopped(self, where: str) -> RunStopped:
         """What to raise once the state is saved."""

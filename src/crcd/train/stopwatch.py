@@ -51,6 +51,10 @@ class Stopwatch:
         self._events = []
         self._seconds = seconds
 
+    def leave_graph(self) -> None:
+        """The graph is given up: what follows is timed again."""
+        self._captured = False
+
     def _add(self, seconds: float) -> None:
         if self._seconds is not None:
             self._seconds += seconds

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from crcd import distributed
 from crcd.data import Batch, Loader
 from crcd.errors import CrcdError
+from crcd.files import write_atomically
 from crcd.models import ImageFormat, weights_digest
 from crcd.relation.view import View
 from crcd.train.config import DistillConfig
-from crcd.train.files import write_atomically
 from crcd.train.reporter import Reporter
 from crcd.train.stop import StopSignal
 from crcd.train.teacher import Teacher

@@ -20,6 +20,11 @@ def contrast(p: Problem) -> tuple[Tensor, Tensor, Tensor]:
     """
     if not p.query_BD.is_cuda and not triton.knobs.runtime.interpret:
         raise CrcdError("the triton kernel needs elements on a CUDA device: use kernel='auto'")
+    with torch.cuda.device_of(p.query_BD):  # Triton launches on the current device
+        return _contrast(p)
+
+
+def _contrast(p: Problem) -> tuple[Tensor, Tensor, Tensor]:
     if isinstance(p.relation, MLP):
         return mlp.contrast(p, p.relation)
     with torch.no_grad():

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from crcd.errors import CrcdError
+from crcd.files import file_stem, write_atomically
 from crcd.train.checkpoint import load_checkpoint, save_checkpoint
-from crcd.train.files import file_stem, write_atomically
 
 
 @contextmanager

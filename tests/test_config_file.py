@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from crcd.config_file import fill, fingerprint, read_yaml, to_plain
 from crcd.errors import CrcdError
 from crcd.methods.kd import KDConfig
 from crcd.train.config import DistillConfig
-from crcd.train.config_file import fill, fingerprint, read_yaml, to_plain
 
 
 def test_settings_come_back_from_yaml_as_they_were():
