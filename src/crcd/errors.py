@@ -8,6 +8,12 @@ class CrcdError(Exception):
     """A mistake in the input. The command line prints its text as one line and exits with status 2."""
 
 
+def require(holds: bool, name: str, value: object, advice: str) -> None:
+    """Raise the ``CrcdError`` that names a setting, its value and what to give instead, unless the check holds."""
+    if not holds:
+        raise CrcdError(f"{name} is {value}: {advice}")
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> CrcdError:
     """Error for a name that is not in a registry, with the nearest known names.
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crcd.data.batch import Batch
-from crcd.errors import CrcdError
+from crcd.errors import require
 from crcd.methods.fitnet import regressor
 from crcd.methods.stages import paired_stages
 from crcd.methods.two_stage import TwoStage, TwoStageConfig
@@ -40,8 +40,7 @@ class ABConfig(TwoStageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.margin > 0:
-            raise CrcdError(f"ab.margin is {self.margin}: give a margin above 0")
+        require(self.margin > 0, "ab.margin", self.margin, "give a margin above 0")
 
 
 class AB(TwoStage):

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from crcd.data.batch import Batch
-from crcd.errors import CrcdError
+from crcd.errors import CrcdError, require
 from crcd.methods.method import Method
 from crcd.relation.head import linear_weight
 from crcd.relation.view import View
@@ -50,10 +50,8 @@ class CATKDConfig:
     """Divide each class's map by its l2-norm (the authors do so where the networks are of different families)."""
 
     def __post_init__(self) -> None:
-        if not self.weight >= 0:
-            raise CrcdError(f"catkd.weight is {self.weight}: give a weight of 0 or more")
-        if not self.side >= 1:
-            raise CrcdError(f"catkd.side is {self.side}: give 1 or more")
+        require(self.weight >= 0, "catkd.weight", self.weight, "give a weight of 0 or more")
+        require(self.side >= 1, "catkd.side", self.side, "give 1 or more")
 
 
 class CATKD(Method):

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from crcd.data.batch import Batch
-from crcd.errors import CrcdError
+from crcd.errors import require
 from crcd.methods.method import Method
 from crcd.relation.view import View
 
@@ -50,8 +50,7 @@ class CCConfig:
             ("gamma", self.gamma > 0, "more than 0"),
             ("order", self.order >= 1, "1 or more"),
         ):
-            if not holds:
-                raise CrcdError(f"cc.{name} is {getattr(self, name)}: give {advice}")
+            require(holds, f"cc.{name}", getattr(self, name), f"give {advice}")
 
 
 class CC(Method):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from crcd.data.batch import Batch
-from crcd.errors import CrcdError
+from crcd.errors import require
 from crcd.methods.method import Method, numbered
 from crcd.relation.bank import Bank
 from crcd.relation.direction import Samples
@@ -47,8 +47,7 @@ class CRDConfig:
             ("negatives", self.negatives >= 1, "1 or more"),
             ("bank_momentum", 0 <= self.bank_momentum < 1, "from 0 to below 1"),
         ):
-            if not holds:
-                raise CrcdError(f"crd.{name} is {getattr(self, name)}: give {advice}")
+            require(holds, f"crd.{name}", getattr(self, name), f"give {advice}")
 
 
 class CRD(Method):

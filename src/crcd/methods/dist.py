@@ -6,7 +6,7 @@ from typing import Self
 from torch import Tensor
 
 from crcd.data.batch import Batch
-from crcd.errors import CrcdError
+from crcd.errors import require
 from crcd.methods.method import Method
 from crcd.relation.view import View
 
@@ -35,10 +35,8 @@ class DISTConfig:
 
     def __post_init__(self) -> None:
         for name in ("beta", "gamma"):
-            if not getattr(self, name) >= 0:
-                raise CrcdError(f"dist.{name} is {getattr(self, name)}: give a weight of 0 or more")
-        if not self.temperature > 0:
-            raise CrcdError(f"dist.temperature is {self.temperature}: give a temperature above 0")
+            require(getattr(self, name) >= 0, f"dist.{name}", getattr(self, name), "give a weight of 0 or more")
+        require(self.temperature > 0, "dist.temperature", self.temperature, "give a temperature above 0")
 
 
 class DIST(Method):

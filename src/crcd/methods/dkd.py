@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from crcd.data.batch import Batch
-from crcd.errors import CrcdError
+from crcd.errors import require
 from crcd.methods.kd import distillation_loss, standardised
 from crcd.methods.method import Method, numbered
 from crcd.methods.warm_up import WarmUp
@@ -63,10 +63,8 @@ class DKDConfig:
 
     def __post_init__(self) -> None:
         for name in ("alpha", "beta", "warm_up_epochs"):
-            if not getattr(self, name) >= 0:
-                raise CrcdError(f"dkd.{name} is {getattr(self, name)}: give 0 or more")
-        if not self.temperature > 0:
-            raise CrcdError(f"dkd.temperature is {self.temperature}: give a temperature above 0")
+            require(getattr(self, name) >= 0, f"dkd.{name}", getattr(self, name), "give 0 or more")
+        require(self.temperature > 0, "dkd.temperature", self.temperature, "give a temperature above 0")
 
 
 class DKD(Method):

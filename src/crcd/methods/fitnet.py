@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crcd.data.batch import Batch
-from crcd.errors import CrcdError
+from crcd.errors import CrcdError, require
 from crcd.methods.method import Method
 from crcd.methods.stages import paired_stages, pooled_alike
 from crcd.relation.view import View
@@ -42,10 +42,8 @@ class FitNetConfig:
     Where one network has more stages, those are counted that the other has, too."""
 
     def __post_init__(self) -> None:
-        if not self.weight >= 0:
-            raise CrcdError(f"fitnet.weight is {self.weight}: give a weight of 0 or more")
-        if self.stage < 1:
-            raise CrcdError(f"fitnet.stage is {self.stage}: give a stage of 1 or more")
+        require(self.weight >= 0, "fitnet.weight", self.weight, "give a weight of 0 or more")
+        require(self.stage >= 1, "fitnet.stage", self.stage, "give a stage of 1 or more")
 
 
 class FitNet(Method):

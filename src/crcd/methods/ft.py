@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crcd.data.batch import Batch
-from crcd.errors import CrcdError
+from crcd.errors import require
 from crcd.methods.at import attention
 from crcd.methods.stages import paired_stages, pooled_alike
 from crcd.methods.two_stage import TwoStage, TwoStageConfig
@@ -44,10 +44,8 @@ class FTConfig(TwoStageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.weight >= 0:
-            raise CrcdError(f"ft.weight is {self.weight}: give a weight of 0 or more")
-        if not self.rate > 0:
-            raise CrcdError(f"ft.rate is {self.rate}: give a rate above 0")
+        require(self.weight >= 0, "ft.weight", self.weight, "give a weight of 0 or more")
+        require(self.rate > 0, "ft.rate", self.rate, "give a rate above 0")
 
 
 class FT(TwoStage):

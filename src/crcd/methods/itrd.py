@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crcd.data.batch import Batch
-from crcd.errors import CrcdError
+from crcd.errors import require
 from crcd.methods.method import Method
 from crcd.relation.view import View
 
@@ -61,8 +61,7 @@ class ITRDConfig:
             ("information_weight", self.information_weight >= 0, "0 or more"),
             ("alpha", self.alpha > 0.5, "more than 0.5"),
         ):
-            if not holds:
-                raise CrcdError(f"itrd.{name} is {getattr(self, name)}: give {advice}")
+            require(holds, f"itrd.{name}", getattr(self, name), f"give {advice}")
 
 
 class ITRD(Method):

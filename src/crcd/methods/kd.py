@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from crcd.data.batch import Batch
-from crcd.errors import CrcdError
+from crcd.errors import require
 from crcd.methods.method import Method
 from crcd.relation.view import View
 
@@ -44,10 +44,8 @@ class KDConfig:
 
     def __post_init__(self) -> None:
         for name in ("weight", "ce_weight"):
-            if not getattr(self, name) >= 0:
-                raise CrcdError(f"kd.{name} is {getattr(self, name)}: give a weight of 0 or more")
-        if not self.temperature > 0:
-            raise CrcdError(f"kd.temperature is {self.temperature}: give a temperature above 0")
+            require(getattr(self, name) >= 0, f"kd.{name}", getattr(self, name), "give a weight of 0 or more")
+        require(self.temperature > 0, "kd.temperature", self.temperature, "give a temperature above 0")
 
 
 class KD(Method):

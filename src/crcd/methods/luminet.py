@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from crcd.data.batch import Batch
-from crcd.errors import CrcdError
+from crcd.errors import require
 from crcd.methods.kd import distillation_loss
 from crcd.methods.method import Method, numbered
 from crcd.methods.warm_up import WarmUp
@@ -38,10 +38,8 @@ class LumiNetConfig:
 
     def __post_init__(self) -> None:
         for name in ("alpha", "ce_weight", "warm_up_epochs"):
-            if not getattr(self, name) >= 0:
-                raise CrcdError(f"luminet.{name} is {getattr(self, name)}: give 0 or more")
-        if not self.temperature > 0:
-            raise CrcdError(f"luminet.temperature is {self.temperature}: give a temperature above 0")
+            require(getattr(self, name) >= 0, f"luminet.{name}", getattr(self, name), "give 0 or more")
+        require(self.temperature > 0, "luminet.temperature", self.temperature, "give a temperature above 0")
 
 
 class LumiNet(Method):

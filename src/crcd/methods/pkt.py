@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from crcd.data.batch import Batch
-from crcd.errors import CrcdError
+from crcd.errors import require
 from crcd.methods.method import Method
 from crcd.relation.view import View
 
@@ -38,8 +38,7 @@ class PKTConfig:
     """Weight of the term beside cross-entropy of weight 1 (the CRD authors' benchmark)."""
 
     def __post_init__(self) -> None:
-        if not self.weight >= 0:
-            raise CrcdError(f"pkt.weight is {self.weight}: give a weight of 0 or more")
+        require(self.weight >= 0, "pkt.weight", self.weight, "give a weight of 0 or more")
 
 
 class PKT(Method):

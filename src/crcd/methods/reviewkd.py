@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crcd.data.batch import Batch
-from crcd.errors import CrcdError
+from crcd.errors import require
 from crcd.methods.method import Method, numbered
 from crcd.methods.stages import paired_stages
 from crcd.methods.warm_up import WarmUp
@@ -98,8 +98,7 @@ class ReviewKDConfig:
 
     def __post_init__(self) -> None:
         for name in ("weight", "warm_up_epochs"):
-            if not getattr(self, name) >= 0:
-                raise CrcdError(f"reviewkd.{name} is {getattr(self, name)}: give 0 or more")
+            require(getattr(self, name) >= 0, f"reviewkd.{name}", getattr(self, name), "give 0 or more")
 
 
 class ReviewKD(Method):

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from crcd.data.batch import Batch
-from crcd.errors import CrcdError
+from crcd.errors import require
 from crcd.methods.method import Method
 from crcd.relation.view import View
 
@@ -61,8 +61,7 @@ class RKDConfig:
 
     def __post_init__(self) -> None:
         for name in ("distance_weight", "angle_weight"):
-            if not getattr(self, name) >= 0:
-                raise CrcdError(f"rkd.{name} is {getattr(self, name)}: give a weight of 0 or more")
+            require(getattr(self, name) >= 0, f"rkd.{name}", getattr(self, name), "give a weight of 0 or more")
 
 
 class RKD(Method):

@@ -8,7 +8,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from crcd.data.batch import Batch
-from crcd.errors import CrcdError
+from crcd.errors import require
 from crcd.methods.method import Method
 from crcd.relation.view import View
 
@@ -21,8 +21,7 @@ class SRRLConfig:
     """Weight of both terms beside cross-entropy of weight 1 (the default of the authors' code)."""
 
     def __post_init__(self) -> None:
-        if not self.weight >= 0:
-            raise CrcdError(f"srrl.weight is {self.weight}: give a weight of 0 or more")
+        require(self.weight >= 0, "srrl.weight", self.weight, "give a weight of 0 or more")
 
 
 class SRRL(Method):

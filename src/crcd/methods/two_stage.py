@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from crcd.data.batch import Batch
-from crcd.errors import CrcdError
+from crcd.errors import require
 from crcd.methods.method import Method
 from crcd.relation.view import View
 
@@ -22,10 +22,9 @@ class TwoStageConfig:
 
     def __post_init__(self) -> None:
         name = type(self).__name__.removesuffix("Config").lower()
-        if not self.first_stage_epochs >= 1:
-            raise CrcdError(f"{name}.first_stage_epochs is {self.first_stage_epochs}: give 1 or more")
-        if self.first_stage_lr is not None and not self.first_stage_lr > 0:
-            raise CrcdError(f"{name}.first_stage_lr is {self.first_stage_lr}: give a learning rate above 0")
+        epochs, rate = self.first_stage_epochs, self.first_stage_lr
+        require(epochs >= 1, f"{name}.first_stage_epochs", epochs, "give 1 or more")
+        require(rate is None or rate > 0, f"{name}.first_stage_lr", rate, "give a learning rate above 0")
 
 
 class TwoStage(Method):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crcd.data.batch import Batch
-from crcd.errors import CrcdError
+from crcd.errors import require
 from crcd.methods.method import Method
 from crcd.methods.stages import paired_stages, pooled_alike
 from crcd.relation.view import View
@@ -65,8 +65,7 @@ class VIDConfig:
     """Weight of the stages' sum beside cross-entropy of weight 1 (the CRD authors' benchmark)."""
 
     def __post_init__(self) -> None:
-        if not self.weight >= 0:
-            raise CrcdError(f"vid.weight is {self.weight}: give a weight of 0 or more")
+        require(self.weight >= 0, "vid.weight", self.weight, "give a weight of 0 or more")
 
 
 class VID(Method):

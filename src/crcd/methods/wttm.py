@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from crcd.data.batch import Batch
-from crcd.errors import CrcdError
+from crcd.errors import require
 from crcd.methods.method import Method
 from crcd.relation.view import View
 
@@ -36,10 +36,8 @@ class WTTMConfig:
     """Power gamma of the teacher's probabilities, 1 / gamma is its temperature (of the same example)."""
 
     def __post_init__(self) -> None:
-        if not self.weight >= 0:
-            raise CrcdError(f"wttm.weight is {self.weight}: give a weight of 0 or more")
-        if not self.exponent > 0:
-            raise CrcdError(f"wttm.exponent is {self.exponent}: give an exponent above 0")
+        require(self.weight >= 0, "wttm.weight", self.weight, "give a weight of 0 or more")
+        require(self.exponent > 0, "wttm.exponent", self.exponent, "give an exponent above 0")
 
 
 class WTTM(Method):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args, get_origin, get_type_hints
 
-from crcd.errors import CrcdError, unknown
+from crcd.errors import CrcdError, require, unknown
 from crcd.relation.kernels.choice import Kernel
 from crcd.relation.objectives import MIN_TEMPERATURE
 
@@ -88,8 +88,7 @@ class RelationConfig:
             ("gradient_weight", self.gradient_weight >= 0, "0 or more"),
             ("min_gradient", self.min_gradient >= 0, "0 or more"),
         ):
-            if not holds:
-                raise CrcdError(f"crcd.{name} is {getattr(self, name)}: give {advice}")
+            require(holds, f"crcd.{name}", getattr(self, name), f"give {advice}")
         if self.feature_weight == self.gradient_weight == 0:
             raise CrcdError("crcd.feature_weight and crcd.gradient_weight are 0: give one a weight, or leave out crcd")
         self._refuse_without_effect()

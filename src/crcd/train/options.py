@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from crcd import errors
 from crcd.data.picture import Policy
 from crcd.errors import CrcdError
 from crcd.train.loggers import LoggerName
@@ -214,8 +215,7 @@ class RunOptions:
 
 def require(holds: bool, flag: str, value: object, advice: str) -> None:
     """Raises the ``CrcdError`` that names the flag, its value and what to give instead, unless the check holds."""
-    if not holds:
-        raise CrcdError(f"--{flag} is {value}: {advice}")
+    errors.require(holds, f"--{flag}", value, advice)
 
 
 def require_seed(flag: str, seed: int) -> None:
