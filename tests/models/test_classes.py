@@ -18,6 +18,13 @@ def test_classes_match_by_any_name_in_the_datas_order():
     assert match_classes(OWN, ["n02"]) == [1]
 
 
+def test_names_that_differ_in_capitals_and_hyphens_alone_match_letter_for_letter():
+    own = [frozenset({name}) for name in ("A", "T-shirt", "a", "t_shirt", "Coat")]
+    assert match_classes(own, ["a", "A", "coat", "t_shirt", "T-shirt"]) == [2, 0, 4, 3, 1]
+    with pytest.raises(CrcdError, match=r"1 of the data's 2 are not among them \(t shirt\)"):
+        match_classes(own, ["t shirt", "A"])
+
+
 def test_a_number_of_wordnet_goes_before_the_name():
     own = [frozenset({"n02012849", "crane"}), frozenset({"n03126707", "crane"})]
     assert match_classes(own, ["crane (n03126707)", "crane (n02012849)"]) == [1, 0]

@@ -18,8 +18,8 @@ NAMED_IN_ERRORS = 5
 def match_classes(own: Aliases, names: Sequence[str]) -> list[int]:
     """Number among a network's own classes of each class of the data.
 
-    Names match without regard to capitals, underscores, hyphens and space; one that two own classes have matches
-    neither.
+    A name matches the own class that has it letter for letter; where there is none, the one that has it without regard
+    to capitals, underscores, hyphens and space. One that two own classes have matches neither.
 
     Args:
         own: all names of each class of the network.
@@ -28,11 +28,13 @@ def match_classes(own: Aliases, names: Sequence[str]) -> list[int]:
     Raises:
         CrcdError: a class of the data is not among the network's own, or two are one of them.
     """
-    numbers: dict[str, set[int]] = defaultdict(set)
+    exact: dict[str, set[int]] = defaultdict(set)
+    plain: dict[str, set[int]] = defaultdict(set)
     for number, aliases in enumerate(own):
         for alias in aliases:
-            numbers[_plain(alias)].add(number)
-    found = [numbers.get(_plain(name), set()) for name in names]
+            exact[alias].add(number)
+            plain[_plain(alias)].add(number)
+    found = [exact.get(name) or plain.get(_plain(name), set()) for name in names]
     missing = [name for name, matches in zip(names, found, strict=True) if len(matches) != 1]
     matched = [number for matches in found for number in matches]
     if not missing and len(set(matched)) == len(names):
