@@ -56,9 +56,6 @@ SIZES = {
 class Numbered(TensorImages):
     """Images of which each stands for many sample numbers."""
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
     def fetch(self, index_B: torch.Tensor) -> torch.Tensor:
         return super().fetch(index_B % IMAGES)
 
