@@ -89,6 +89,10 @@ def test_parquet(tmp_path, monkeypatch):
             "path,label,class_name\nimages/a.jpg,1,cat\nimages/b.jpg,2,dog\nimages/c.jpg,1,dog\n", VAL,
             r"train\.csv, row 3: label 1 is called dog, but cat above it",
         ),
+        (
+            "path,label,class_name\nimages/a.jpg,10,cat\nimages/b.jpg,9,cat\n", VAL,
+            r"train\.csv: several classes are called cat: give each a name of its own",
+        ),
     ],
 )  # fmt: skip
 def test_lists_that_are_wrong(tmp_path, train, val, named):

@@ -142,6 +142,8 @@ def faults(parts: tuple[Part, Part]) -> list[str]:
     """Why the parts are no data set to learn from and to score on; empty if they are."""
     train, test = parts
     found = []
+    if twice := [name for name, count in Counter(train.classes).items() if count > 1]:
+        found.append(f"{train.where}: several classes are called {few(twice)}: give each a name of its own")
     for part in parts:
         full = {label for _, label in part.samples}
         empty = [name for number, name in enumerate(part.classes) if number not in full]

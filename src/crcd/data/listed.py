@@ -26,7 +26,7 @@ def listed(root: Path, image_size: int | None, *, skip_corrupt: bool) -> DataSet
 
     Raises:
         CrcdError: a list, a column or an image is missing, a label of val is none of train, a path is in both lists, a
-            class has no images or two names, or images are corrupt and not to be skipped.
+            class has no images, two names or another's, or images are corrupt and not to be skipped.
     """
     parts = listed_parts(root)
     size = image_size or 64
