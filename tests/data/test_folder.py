@@ -10,6 +10,7 @@ from PIL import Image
 
 from crcd.data import UNLABELLED, Loader, TensorImages, load_dataset
 from crcd.data import encoded as encoded_module
+from crcd.data.check import check
 from crcd.data.decode import decode
 from crcd.data.folder import folder_parts
 from crcd.data.recognise import recognise
@@ -195,3 +196,15 @@ def test_unlabelled_folder(tmp_path):
     assert data.train.labels.tolist() == [0] * 5 + [1] * 5 + [-1] * 2
     assert data.train.fetch(torch.tensor([10, 11])).unique().tolist() == [120]
     assert len(data.test) == 10
+
+
+def test_unlabelled_folder_in_a_part_is_refused(tmp_path):
+    root = make_folder(tmp_path)
+    (root / "train/unlabelled").mkdir()
+    Image.new("RGB", (9, 9)).save(root / "train/unlabelled/a.png")
+    for val in (True, False):
+        with pytest.raises(CrcdError, match=r"train/unlabelled is no class: move it beside train/$"):
+            load_dataset("folder", root, image_size=8)
+        assert "move it beside train/" in check("folder", root).faults[0]
+        if val:
+            shutil.rmtree(root / "val")

@@ -66,7 +66,7 @@ def folder_parts(root: Path) -> tuple[Part, Part]:
     The training part has the images of ``root/unlabelled``, too.
 
     Raises:
-        CrcdError: there is no training part, or one has no class folder.
+        CrcdError: there is no training part, one has no class folder, or unlabelled images lie in it.
     """
     flat = is_flat(root)
     for part in (root,) if flat else (root / "train", root / "val", root / UNLABELLED_FOLDER):
@@ -74,7 +74,7 @@ def folder_parts(root: Path) -> tuple[Part, Part]:
     if (root / "val").is_dir():
         train, val = list_part(root / "train"), list_part(root / "val")
     else:
-        train, val = _every_fifth(list_part(root if flat else root / "train"))
+        train, val = _every_fifth(list_part(root, flat=True) if flat else list_part(root / "train"))
         _say_split(root)
     unlabelled = (path for path in sorted((root / UNLABELLED_FOLDER).rglob("*")) if is_image_file(path.name))
     samples = [*train.samples, *((str(path), UNLABELLED) for path in unlabelled)]
@@ -111,20 +111,28 @@ def _every_fifth(part: Part) -> tuple[Part, Part]:
     return replace(part, samples=kept), Part(part.where / "(every fifth image)", part.classes, scored)
 
 
-def list_part(part: Path) -> Part:
+def list_part(part: Path, *, flat: bool = False) -> Part:
     """Images below ``part/CLASS``.
 
+    Args:
+        part: the folder.
+        flat: it is that of the whole data set, where the folder of the unlabelled images is beside the classes.
+
     Raises:
-        CrcdError: the folder is missing, or has no class folder.
+        CrcdError: the folder is missing, has no class folder, or has that of the unlabelled images in it.
     """
     if not part.is_dir():
         raise CrcdError(
             f"{part} is missing: put images into train/CLASS/ and val/CLASS/, or into CLASS/, of the folder"
         )
     try:
-        classes = [name for name in find_classes(str(part))[0] if name != UNLABELLED_FOLDER]
+        classes = find_classes(str(part))[0]
     except FileNotFoundError as error:
         raise CrcdError(f"{part} holds no class folder: each class needs a folder with images") from error
+    if UNLABELLED_FOLDER in classes:
+        if not flat:
+            raise CrcdError(f"{part / UNLABELLED_FOLDER} is no class: move it beside {part.name}/")
+        classes.remove(UNLABELLED_FOLDER)
     number = {name: i for i, name in enumerate(classes)}
     samples = make_dataset(str(part), number, extensions=IMG_EXTENSIONS, allow_empty=True)
     loops = {folder: _loops(folder, part) for folder in {Path(path).parent for path, _ in samples}}
