@@ -55,6 +55,21 @@ def test_columns_are_found_by_type(tmp_path):
     assert default_recipe(data.name) == "folder"
 
 
+def test_the_column_that_is_learned(tmp_path, monkeypatch, caplog):
+    """With one that is called label, it; else the one with most classes, and that is said."""
+    load_dataset(make_hub(tmp_path / "most", {"train": TRAIN, "test": [2, 1]}), tmp_path / "cache")
+    (message,) = caplog.messages
+    assert "labels are of column fine, which has most classes (3), not of coarse; if another is meant" in message
+    caplog.clear()
+    plain = columns
+    monkeypatch.setitem(globals(), "columns", lambda labels: plain(labels) | {"label": [i % 2 for i in labels]})
+    kind = datasets.ClassLabel(names=["sick", "healthy"])
+    data = load_dataset(make_hub(tmp_path / "label", {"train": TRAIN, "test": [2, 1]}, label=kind), tmp_path / "cache")
+    assert data.class_names == ("sick", "healthy")
+    assert data.test.labels.tolist() == [0, 1]
+    assert not caplog.messages
+
+
 def test_unlabelled_test_split_is_passed_over(tmp_path):
     name = make_hub(tmp_path / "set", {"train": TRAIN, "test": [-1, 0], "validation": [1]})
     assert load_dataset(name, tmp_path / "cache").test.labels.tolist() == [1]

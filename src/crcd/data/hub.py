@@ -1,6 +1,8 @@
 """Any image data set of the Hugging Face hub, or of a folder that its library reads."""
 
+import logging
 from collections.abc import Sequence
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
@@ -11,15 +13,19 @@ from torch import Tensor
 from crcd.data.dataset import UNLABELLED, DataSet, Images, Statistics, check_labels
 from crcd.data.decode import CorruptImageError
 from crcd.data.encoded import EncodedImages, files_digest, load_encoded
-from crcd.errors import CrcdError
+from crcd.errors import CrcdError, few
 
 PREFIX = "hf/"
 TEST_SPLITS = ("test", "validation", "valid", "val")
 """Splits to score on, the first that has labels is taken."""
 UNLABELLED_SPLITS = ("unlabelled", "unlabeled", "unsupervised")
 """Splits to learn from without labels, beside those of the training split that have none."""
+LABEL_COLUMNS = ("label", "labels")
+"""Columns that are learned wherever they hold classes, however many others there are."""
 STATISTICS_IMAGES = 1000
 """Training images, evenly spread, of which channel statistics are computed."""
+
+log = logging.getLogger(__name__)
 
 
 class HubImages(EncodedImages):
@@ -66,8 +72,9 @@ class HubImages(EncodedImages):
 def hub(name: str, cache: Path | None, image_size: int | None, *, skip_corrupt: bool) -> DataSet:
     """Images of any size and mode as RGB squares of ``image_size`` (64).
 
-    Training images whose label is absent or -1, and those of a split that is called unlabelled, unlabeled or
-    unsupervised, are learned from without a label.
+    Labels are those of the column ``label`` or ``labels``, if it holds classes, else of the column with most of them;
+    where there are several, that is said. Training images whose label is absent or -1, and those of a split that is
+    called unlabelled, unlabeled or unsupervised, are learned from without a label.
 
     Args:
         name: of the data set on the hub, or a folder, as ``datasets.load_dataset`` takes it; where it has several
@@ -105,13 +112,10 @@ def hub_parts(name: str, cache: Path | None, size: int) -> tuple[HubImages, HubI
         raise CrcdError(f"{PREFIX}{name} has no split train (it has {', '.join(splits)})")
     features = splits["train"].features
     image = next((column for column, kind in features.items() if isinstance(kind, datasets.Image)), None)
-    label = max(
-        (column for column, kind in features.items() if isinstance(kind, datasets.ClassLabel)),
-        key=lambda column: features[column].num_classes,
-        default=None,
-    )
-    if image is None or label is None:
+    classes = {column: kind.num_classes for column, kind in features.items() if isinstance(kind, datasets.ClassLabel)}
+    if image is None or not classes:
         raise CrcdError(f"{PREFIX}{name}: it needs columns of types Image and ClassLabel, but has {features}")
+    label = _label_column(f"{PREFIX}{name}", classes)
 
     def images(*names: str) -> HubImages:
         tables = [splits[split].cast_column(image, datasets.Image(decode=False)) for split in names]
@@ -131,6 +135,21 @@ def hub_parts(name: str, cache: Path | None, size: int) -> tuple[HubImages, HubI
         f"{PREFIX}{name} has no labelled split to score on: one of {', '.join(TEST_SPLITS)} (it has "
         f"{', '.join(splits)})"
     )
+
+
+def _label_column(name: str, classes: dict[str, int]) -> str:
+    """Of the columns with classes, by their number, the one that is called so; else the one with most, said aloud."""
+    if usual := next((column for column in LABEL_COLUMNS if column in classes), None):
+        return usual
+    most = max(classes, key=lambda column: classes[column])
+    if others := [column for column in classes if column != most]:
+        _say_column(name, f"{most}, which has most classes ({classes[most]})", few(others))
+    return most
+
+
+@cache
+def _say_column(name: str, learned: str, others: str) -> None:
+    log.warning("%s: labels are of column %s, not of %s; if another is meant, call it label", name, learned, others)
 
 
 def _labels(rows: Any, column: str) -> list[int]:
