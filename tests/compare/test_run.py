@@ -135,6 +135,20 @@ def test_images_of_ones_own_are_told_apart_by_what_they_are(compare, setup, tmp_
     assert compare(of("one", "ce", "kd"), seeds=(0,))[1].titles == []
 
 
+def test_images_that_are_compared_first_are_downloaded(compare, setup, tmp_path, monkeypatch):
+    asked = []
+
+    def absent(name, root, **options):
+        asked.append(options["download"])
+        raise CrcdError("no network")
+
+    monkeypatch.setattr("crcd.compare.run.load_dataset", absent)
+    for download in (True, False):
+        with pytest.raises(CrcdError, match="no network"):
+            compare(setup("ce", data="tiny-imagenet", data_dir=tmp_path, download=download), seeds=(0,))
+    assert asked == [True, False]
+
+
 def test_a_ledger_that_cannot_be_written_is_told_before_any_training(compare, setup, tmp_path):
     (tmp_path / "ledger.jsonl").mkdir()
     with pytest.raises(CrcdError, match="is no file"):

@@ -226,10 +226,20 @@ class Comparison:
             return None
         asked = (config.data, config.data_dir, config.image_size, config.skip_corrupt)
         if asked not in self._images:
-            data = load_dataset(*asked[:2], image_size=config.image_size, skip_corrupt=config.skip_corrupt)
-            parts = [f"{images.digest()} {images.labels.tolist()}" for images in (data.train, data.test)]
-            self._images[asked] = _short(*parts, *data.class_names)
+            self._images[asked] = distributed.first(partial(_hash_of_images, config))
         return self._images[asked]
+
+
+def _hash_of_images(config: DistillConfig) -> str:
+    data = load_dataset(
+        config.data,
+        config.data_dir,
+        image_size=config.image_size,
+        download=config.download,
+        skip_corrupt=config.skip_corrupt,
+    )
+    parts = [f"{images.digest()} {images.labels.tolist()}" for images in (data.train, data.test)]
+    return _short(*parts, *data.class_names)
 
 
 def _short(*what: object) -> str:
