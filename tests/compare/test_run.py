@@ -12,6 +12,7 @@ from crcd.compare.cell import Setup
 from crcd.compare.ledger import Ledger
 from crcd.compare.lock import alone
 from crcd.compare.run import Comparison
+from crcd.data import encoded
 from crcd.errors import CrcdError
 from crcd.methods.kd import KD
 from crcd.recipes import with_recipe
@@ -118,7 +119,10 @@ def test_one_that_cannot_begin_leaves_the_others(compare, setup):
     assert [failure.method for failure in comparison.failures] == [refused]
 
 
-def test_images_of_ones_own_are_told_apart_by_what_they_are(compare, setup, tmp_path):
+@pytest.mark.parametrize("budget", [2**31, 0])
+def test_images_of_ones_own_are_told_apart_by_what_they_are(compare, setup, tmp_path, monkeypatch, budget):
+    """In memory or too many for it: moved and touched, they are the same."""
+    monkeypatch.setattr(encoded, "MEMORY_BUDGET", budget)
     for number, name in enumerate(("one", "other")):
         for part, label, i in product(("train", "val"), ("cat", "dog"), range(4)):
             path = tmp_path / name / part / label / f"{i}.png"
@@ -132,7 +136,10 @@ def test_images_of_ones_own_are_told_apart_by_what_they_are(compare, setup, tmp_
     other, notes = compare(of("other", "ce", "kd"), seeds=(0,))
     assert notes.titles == ["resnet8", "ce kd"]
     assert {entry.teacher["weights"] for entry in first.entries()} != {e.teacher["weights"] for e in other.entries()}
-    assert compare(of("one", "ce", "kd"), seeds=(0,))[1].titles == []
+    (tmp_path / "one").rename(tmp_path / "moved")
+    for path in (tmp_path / "moved").rglob("*.png"):
+        path.touch()
+    assert compare(of("moved", "ce", "kd"), seeds=(0,))[1].titles == []
 
 
 def test_images_that_are_compared_first_are_downloaded(compare, setup, tmp_path, monkeypatch):

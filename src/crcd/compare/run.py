@@ -238,7 +238,7 @@ def _hash_of_images(config: DistillConfig) -> str:
         download=config.download,
         skip_corrupt=config.skip_corrupt,
     )
-    parts = [f"{images.digest()} {images.labels.tolist()}" for images in (data.train, data.test)]
+    parts = [f"{images.content_digest()} {images.labels.tolist()}" for images in (data.train, data.test)]
     return _short(*parts, *data.class_names)
 
 

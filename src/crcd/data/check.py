@@ -163,8 +163,7 @@ def _read(part: str, images: EncodedImages, report: Report) -> Files:
 
     def look(i: int) -> Look | None:
         try:
-            file = images.file(i)
-            encoded = file.read_bytes() if isinstance(file, Path) else file.getvalue()
+            encoded = images.content(i)
             return Look(sha256(encoded).digest(), open_rgb(BytesIO(encoded)).size)
         except (CorruptImageError, OSError):
             return None

@@ -34,7 +34,11 @@ class Images(Protocol):
         ...
 
     def digest(self) -> str:
-        """Hash of the pixels in their order, labels left out."""
+        """Hash by which they are known again where they lie, labels left out; it is quickly had."""
+        ...
+
+    def content_digest(self) -> str:
+        """Hash of what is in them, in their order, labels left out, wherever they lie; all of them are read."""
         ...
 
 
@@ -55,6 +59,9 @@ class TensorImages:
         return type(self)(self.image_NCHW[index], self.labels[index])
 
     def digest(self) -> str:
+        return self.content_digest()
+
+    def content_digest(self) -> str:
         return hashlib.sha256(self.image_NCHW.cpu().contiguous().numpy().data).hexdigest()
 
     def to(self, device: torch.device) -> Self:

@@ -50,6 +50,11 @@ class EncodedImages(ABC):
     def file(self, i: int) -> Path | BytesIO:
         """Where the file of image i lies, or what is in it."""
 
+    def content(self, i: int) -> bytes:
+        """What is in the file of image i."""
+        file = self.file(i)
+        return file.read_bytes() if isinstance(file, Path) else file.getvalue()
+
     @abstractmethod
     def name(self, i: int) -> str:
         """What image i is called in messages."""
@@ -60,11 +65,15 @@ class EncodedImages(ABC):
     @abstractmethod
     def digest(self) -> str: ...
 
+    def content_digest(self) -> str:
+        hashes = in_threads(lambda i: hashlib.sha256(self.content(i)).digest(), len(self), "hashing images")
+        return hashlib.sha256(b"".join([b"%d" % self.size, *hashes])).hexdigest()
+
 
 class FolderImages(EncodedImages):
     """Files of a file system.
 
-    Their hash is of path, length and time of change of each file, and of the size to which they are decoded.
+    ``digest`` is of path, length and time of change of each file, and of the size to which they are decoded.
     """
 
     def __init__(self, paths: Sequence[Path], labels: Tensor, size: int) -> None:

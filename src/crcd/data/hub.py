@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 class HubImages(EncodedImages):
     """Rows of tables whose image column is left encoded.
 
-    Their hash is of the files of the tables, the rows, and the size to which they are decoded.
+    ``digest`` is of the files of the tables, the rows, and the size to which they are decoded.
 
     Args:
         tables: each a ``datasets.Dataset``, one split.

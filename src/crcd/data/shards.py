@@ -30,7 +30,7 @@ class ShardImages(EncodedImages):
     A read opens the shard and closes it again, so that nothing is shared between threads or processes, and no number of
     shards is too large.
 
-    Their hash is of path, length and time of change of each shard, of the members' places there, and of the size to
+    ``digest`` is of path, length and time of change of each shard, of the members' places there, and of the size to
     which they are decoded.
 
     Args:
