@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from crcd import __version__
+from crcd.cli.compare import plan
 from crcd.data import dataset_names, default_recipe, encoded
 from crcd.methods import method_names
 from crcd.models import model_names
@@ -80,6 +81,19 @@ def test_data_may_be_the_folder_where_it_lies(crcd, tmp_path, photographs, equal
     assert answer.status == 0, answer.err
     assert "4 test images of folder" in crcd("evaluate", "--weights", tmp_path / "run" / "ce.safetensors", *data).out
     assert "holds no data set" in crcd("train", "--data", tmp_path / "run").err
+
+
+def test_a_folder_in_a_recipe_and_in_a_line_of_a_queue(tmp_path, photographs, complaint):
+    recipe, queue = tmp_path / "own.yaml", tmp_path / "queue.yaml"
+    recipe.write_text(f"data: {photographs}\nepochs: 3\n")
+    queue.write_text(f"queue: ['folder --data {photographs} --methods ce', '{recipe} --methods ce']\n")
+    for comparison in plan([str(queue)])[1]:
+        (setup,) = comparison.setups
+        assert (setup.config.data, setup.config.data_dir) == ("folder", photographs)
+    assert "is a folder, where it lies" in complaint("train", "--recipe", recipe, "--data-dir", tmp_path)
+    recipe.write_text(f"data: cifar100\ndata_dir: {tmp_path}\n")
+    _, (comparison,) = plan([str(recipe), "--data", str(photographs)])
+    assert comparison.setups[0].config.data_dir == photographs
 
 
 def test_shards_learn_as_their_folder_does_from_files_and_after_a_stop(crcd, tmp_path, photographs, monkeypatch):

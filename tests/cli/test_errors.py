@@ -184,10 +184,13 @@ def test_folder_without_train(complaint, photographs, folder_words):
     assert "train is missing" in complaint(*folder_words(photographs))
 
 
-def test_folder_that_is_not_there(complaint, photographs):
-    assert f"--data {photographs}/absent: there is no such folder" in complaint(
-        "data", "--data", photographs / "absent"
-    )
+@pytest.mark.parametrize("words", [("train", "--data"), ("probe", "RUN", "--data"), ("data", "check")])
+def test_folders_that_can_be_no_data_set(complaint, photographs, run, words):
+    words = [run if word == "RUN" else word for word in words]
+    assert f"data set {photographs}/absent: there is no such folder" in complaint(*words, photographs / "absent")
+    assert "the name of the data set is empty" in complaint(*words, "")
+    error = complaint(*words, photographs, "--data-dir", photographs.parent)
+    assert f"data set {photographs} is a folder, where it lies: leave out --data-dir {photographs.parent}" in error
 
 
 def test_folder_with_one_class(complaint, photographs, folder_words):

@@ -121,8 +121,6 @@ def _dispatch(words: list[str]) -> int:
     if words[0] not in COMMANDS:
         raise unknown("command", words[0], COMMANDS)
     module, _ = COMMANDS[words[0]]
-    if any(word.startswith("--data") for word in words):
-        words = import_module("crcd.cli.data_folder").named(words)
     import_module(f"crcd.cli.{module}").run(words[1:])
     return 0
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 
 from crcd import distributed
+from crcd.cli.data_folder import find_data
 from crcd.data import default_recipe
 from crcd.errors import CrcdError
 from crcd.recipes import with_recipe
@@ -60,14 +61,17 @@ def read_arguments(default: C, adapt: Callable[[DistillConfig], C], words: Seque
     given, rest = first.parse_known_args(words)
     if given.resume is not None:
         return _resume(default, Path(given.resume), rest, given.recipe or given.data)
-    data = given.data or DistillConfig().data
-    recipe = given.recipe or default_recipe(data)
+    data = DistillConfig().data if given.data is None else given.data
+    recipe = given.recipe or default_recipe(find_data(data, None)[0])
     filled = replace(with_recipe(DistillConfig(), recipe), recipe=recipe)
     return parse_flags(adapt(filled), words, program)
 
 
 def parse_flags(default: C, words: Sequence[str], program: str) -> C:
-    """Flags over settings; ``--help`` shows them in the groups that the settings' class inherits from."""
+    """Flags over settings; ``--help`` shows them in the groups that the settings' class inherits from.
+
+    Where the data set is a folder, the settings have the name of what it holds, and its place.
+    """
     kind = type(default)
     values = {f.name: getattr(default, f.name) for f in fields(default)}
     groups = [base for base in kind.__mro__ if is_dataclass(base) and base.__bases__ == (object,)]
@@ -92,7 +96,9 @@ def parse_flags(default: C, words: Sequence[str], program: str) -> C:
         for name in ("teacher_finetune", "teacher_lr"):  # a recipe may have them, and give way
             value = getattr(config, name)
             config.refuse_beside_weights(name.replace("_", "-"), given=bool(value) and value != values[name])
-    return config
+    beside = config.data == default.data or config.data_dir != default.data_dir  # else a recipe's, which gives way
+    data, place = find_data(config.data, config.data_dir if beside else None)
+    return config if data == config.data else replace(config, data=data, data_dir=place)
 
 
 def _resume(default: C, folder: Path, rest: list[str], other: str | None) -> C:

@@ -8,11 +8,9 @@ from typing import Annotated
 
 import tyro
 
-from crcd.data import dataset_names
+from crcd.cli.data_folder import find_data
 from crcd.data.check import Report, check
 from crcd.data.fetch import fetch
-from crcd.data.hub import PREFIX
-from crcd.data.recognise import recognise
 from crcd.errors import unknown
 
 USAGE = """usage: crcd data fetch NAME --data-dir DIR
@@ -60,11 +58,7 @@ def run(words: Sequence[str]) -> None:
 
 
 def _check(name: str, root: Path | None) -> Report:
-    if name in dataset_names() or name.startswith(PREFIX):
-        return check(name, root)
-    if root is not None or not Path(name).exists():
-        raise unknown("data set", name, dataset_names())
-    return check(*recognise(Path(name)))
+    return check(*find_data(name, root))
 
 
 def _show(report: Report) -> None:

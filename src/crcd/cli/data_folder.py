@@ -1,6 +1,5 @@
-"""``--data FOLDER``: the data set that lies there."""
+"""A data set by the folder that holds it."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from crcd.data import dataset_names
@@ -8,23 +7,26 @@ from crcd.data.hub import PREFIX
 from crcd.data.recognise import recognise
 from crcd.errors import CrcdError
 
-FLAG = "--data"
 
+def find_data(data: str, data_dir: Path | None) -> tuple[str, Path | None]:
+    """Name of a data set and where it lies; a name that is no folder's is given back as it is.
 
-def named(words: Sequence[str]) -> list[str]:
-    """The words with ``--data FOLDER`` as the name of the data set in that folder, and ``--data-dir``.
+    Args:
+        data: a name, or the folder that holds a data set.
+        data_dir: where a data set lies that is named; None where nobody says.
 
     Raises:
-        CrcdError: a path leads nowhere, or to a folder that holds no data set, or several.
+        CrcdError: it is empty, a path that leads nowhere or to a folder that holds no data set or several, or a folder
+            with a place beside it.
     """
-    found: list[str] = []
-    for before, word in zip(["", *words], words, strict=False):
-        given = word.removeprefix(f"{FLAG}=") if word.startswith(f"{FLAG}=") else word if before == FLAG else None
-        if given is not None and "/" in given and not given.startswith(PREFIX) and not Path(given).exists():
-            raise CrcdError(f"--data {given}: there is no such folder")
-        if given is None or given in dataset_names() or not Path(given).is_dir():
-            found.append(word)
-            continue
-        name, root = recognise(Path(given))
-        found += [word.removesuffix(given) + name, "--data-dir", str(root)]
-    return found
+    if not data:
+        raise CrcdError("the name of the data set is empty: give one of crcd list data, or the folder that holds it")
+    folder = Path(data)
+    named = data in dataset_names() or data.startswith(PREFIX)
+    if named or not (folder.exists() or "/" in data):
+        return data, data_dir
+    if not folder.is_dir():
+        raise CrcdError(f"data set {data}: there is no such folder")
+    if data_dir is not None:
+        raise CrcdError(f"data set {data} is a folder, where it lies: leave out --data-dir {data_dir}")
+    return recognise(folder)

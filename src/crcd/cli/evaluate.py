@@ -8,6 +8,7 @@ from pathlib import Path
 import tyro
 from torch import nn
 
+from crcd.cli.data_folder import find_data
 from crcd.errors import CrcdError
 from crcd.evaluate.scorer import Scorer
 from crcd.models import adapt_between, read_metadata, refuse_code
@@ -27,9 +28,9 @@ class EvaluateConfig:
     model: str | None = None
     """Network, named as for crcd train; None takes the one that the weights name."""
     data: str | None = None
-    """Data set; None takes the one that the weights name."""
+    """Data set, as for crcd train; None takes the one that the weights name."""
     data_dir: Path | None = None
-    """Where the data set lies; digits and hf/NAME need none."""
+    """Where a data set lies that is named; digits and hf/NAME need none."""
     download: bool = False
     """Download the data set into --data-dir if it is absent."""
     image_size: int | None = None
@@ -55,7 +56,9 @@ def run(words: Sequence[str]) -> None:
     if config.model is None:
         refuse_code(named.get("model", ""), f"weights {config.weights}")
     model_name = config.model or named.get("model")
-    data_name = config.data or named.get("data")
+    data_name, data_dir = named.get("data"), config.data_dir
+    if config.data is not None:
+        data_name, data_dir = find_data(config.data, data_dir)
     if model_name is None or data_name is None:
         missing = "--model" if model_name is None else "--data"
         raise CrcdError(f"weights {config.weights}: they do not name it, so give {missing}")
@@ -64,7 +67,7 @@ def run(words: Sequence[str]) -> None:
         size = int(named["image_size"])
     options = DataOptions(
         data=data_name,
-        data_dir=config.data_dir,
+        data_dir=data_dir,
         download=config.download,
         image_size=size,
         skip_corrupt=config.skip_corrupt,

@@ -1,7 +1,7 @@
 """crcd export."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import tyro
 from rich.box import SIMPLE
@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from crcd.cli.arguments import Runs, require_runs
+from crcd.cli.data_folder import find_data
 from crcd.cli.progress import make_console
 from crcd.export.export import Export, ExportOptions, export
 from crcd.export.hub import check_hub, push
@@ -38,6 +39,9 @@ class ExportConfig(ExportOptions):
 def run(words: Sequence[str]) -> None:
     """Export, show what was written, and upload it where that is asked for."""
     config = tyro.cli(ExportConfig, args=list(words), prog="crcd export")
+    if config.data is not None:
+        data, place = find_data(config.data, config.data_dir)
+        config = replace(config, data=data, data_dir=place)
     console = make_console()
     done = export(config.runs, config, config.push_to_hub)
     _show(done, console)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from crcd.cli.arguments import Runs, require_file, require_runs
+from crcd.cli.data_folder import find_data
 from crcd.cli.progress import make_console, shown
 from crcd.data import Batch, DataSet, Loader, load_dataset
 from crcd.evaluate.feature_set import feature_sets
@@ -54,12 +55,13 @@ def run(words: Sequence[str]) -> None:
     began = time.monotonic()
     device = find_device(config.device)
     networks = [network for folder in dict.fromkeys(config.runs) for network in read_run(folder)]
+    data, place = find_data(config.data, config.data_dir)
     console = make_console()
 
     def load(size: int) -> DataSet:
         return load_dataset(
-            config.data,
-            config.data_dir,
+            data,
+            place,
             image_size=size,
             download=config.download,
             skip_corrupt=config.skip_corrupt,
