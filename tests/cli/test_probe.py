@@ -103,13 +103,17 @@ def test_photographs_by_their_own_network(crcd, tmp_path):
             (root / part / name).mkdir(parents=True)
             for i in range(10):
                 Image.new("RGB", (20, 18), (150 * number + 5 * i, 90, 60)).save(root / part / name / f"{i}.png")
-    words = ("--data", "folder", "--data-dir", root)
+    words = ("--data", root)
     sizes = ("--image-size", "16", "--batch-size", "4", "--epochs", "1", "--warmup-epochs", "0")
     assert crcd("train", "--model", "resnet8", *words, *sizes, "--out", run).status == 0
     assert crcd("probe", run, *words, "--probes", "linear").status == 0
-    figures = json.loads((run / "probe-folder.json").read_text())
+    figures = json.loads((run / "probe-folder-photographs.json").read_text())
+    assert (figures["data"], figures["data_dir"]) == ("folder", str(root))
     assert (figures["classes"], figures["train_images"], figures["held_out_images"]) == (2, 20, 4)
     assert figures["networks"][0]["linear"]["top1"] == 100
+    root.rename(tmp_path / "others")
+    assert crcd("probe", run, "--data", tmp_path / "others", "--probes", "knn").status == 0
+    assert {path.name for path in run.glob("probe-*")} == {"probe-folder-photographs.json", "probe-folder-others.json"}
 
 
 def test_mistakes(complaint, run, photographs, tmp_path):

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ from rich.table import Table
 from crcd.cli.arguments import Runs, require_file, require_runs
 from crcd.cli.data_folder import find_data
 from crcd.cli.progress import make_console, shown
-from crcd.data import Batch, DataSet, Loader, load_dataset
+from crcd.data import OF_ONES_OWN, Batch, DataSet, Loader, load_dataset
 from crcd.evaluate.feature_set import feature_sets
 from crcd.evaluate.pretrained import read_run
 from crcd.evaluate.probe import ProbeOptions, probe
-from crcd.files import write_text
+from crcd.files import file_stem, write_text
 from crcd.train.device import describe, find_device
 from crcd.train.outcome import commit
 
@@ -41,7 +41,8 @@ class ProbeConfig(ProbeOptions):
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     out: Path | None = None
-    """File for the figures, JSON; None writes those of each run to probe-DATA.json in its folder."""
+    """File for the figures, JSON; None writes those of each run to probe-DATA.json in its folder, of a folder of
+    images to probe-DATA-FOLDER.json."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,12 +57,13 @@ def run(words: Sequence[str]) -> None:
     device = find_device(config.device)
     networks = [network for folder in dict.fromkeys(config.runs) for network in read_run(folder)]
     data, place = find_data(config.data, config.data_dir)
+    config = replace(config, data=data, data_dir=place)
     console = make_console()
 
     def load(size: int) -> DataSet:
         return load_dataset(
-            data,
-            place,
+            config.data,
+            config.data_dir,
             image_size=size,
             download=config.download,
             skip_corrupt=config.skip_corrupt,
@@ -75,6 +77,7 @@ def run(words: Sequence[str]) -> None:
     first = found[0]
     figures = {
         "data": config.data,
+        "data_dir": None if config.data_dir is None else str(config.data_dir),
         "classes": first.num_classes,
         "train_images": len(first.train.labels_N),
         "held_out_images": len(first.held_out.labels_N),
@@ -112,5 +115,8 @@ def _files(config: ProbeConfig, entries: list[dict[str, Any]]) -> dict[Path, lis
     """What to write where: all of it into one file, or what is of a run into its folder."""
     if config.out is not None:
         return {config.out: entries}
-    name = f"probe-{config.data.replace('/', '_')}.json"
+    data = config.data.replace("/", "_")
+    if config.data in OF_ONES_OWN and config.data_dir is not None:
+        data += f"-{config.data_dir.resolve().name}"
+    name = f"{file_stem(f'probe-{data}')}.json"
     return {run / name: [entry for entry in entries if entry["run"] == str(run)] for run in config.runs}

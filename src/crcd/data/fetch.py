@@ -5,7 +5,7 @@ from pathlib import Path
 from crcd.data.check import Report, check
 from crcd.data.hub import PREFIX
 from crcd.data.imagenet import unpack
-from crcd.data.registry import default_recipe, load_dataset
+from crcd.data.registry import OF_ONES_OWN, default_recipe, load_dataset
 from crcd.data.tiny_imagenet import fetch_tiny_imagenet
 from crcd.errors import CrcdError
 
@@ -23,7 +23,7 @@ def fetch(name: str, root: Path | None) -> Report:
         CrcdError: there is no such data set, or it could not be had.
     """
     default_recipe(name)
-    if name in ("folder", "list", "shards"):
+    if name in OF_ONES_OWN:
         raise CrcdError(f"{name} stands for images of your own: there is nothing to fetch")
     if name != "digits" and not name.startswith(PREFIX):
         if root is None:
