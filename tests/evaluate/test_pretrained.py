@@ -63,3 +63,17 @@ def test_code_is_run_only_where_the_user_names_it(tmp_path):
     with pytest.raises(CrcdError, match="code that is not run on a file's word"):
         read_network(file)
     assert read_network(file, "resnet8").architecture == "resnet8"
+
+
+def test_a_run_of_a_network_of_ones_own(tmp_path, monkeypatch):
+    (tmp_path / "own_probed_network.py").write_text(
+        "from crcd.models import create_model\n\n"
+        "def net(num_classes, in_channels):\n    return create_model('resnet8', num_classes, in_channels)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    known = KNOWN | {"model": "own_probed_network:net"}
+    save_weights(create_model("resnet8", 10, 1).state_dict(), tmp_path / "ce.safetensors", known)
+    with pytest.raises(CrcdError, match=r"own_probed_network:net, code that is not run .* crcd probe take --run-code"):
+        read_run(tmp_path)
+    (network,) = read_run(tmp_path, run_code=True)
+    assert network.architecture == "own_probed_network:net"

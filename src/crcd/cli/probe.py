@@ -40,6 +40,8 @@ class ProbeConfig(ProbeOptions):
     """Leave out images that can't be decoded (they are counted) instead of stopping."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
+    run_code: bool = False
+    """Build networks that are code of your own (PACKAGE.MODULE:FACTORY), which runs that code."""
     out: Path | None = None
     """File for the figures, JSON; None writes those of each run to probe-DATA.json in its folder, of a folder of
     images to probe-DATA-FOLDER.json."""
@@ -55,7 +57,8 @@ def run(words: Sequence[str]) -> None:
     config = tyro.cli(ProbeConfig, args=list(words), prog="crcd probe")
     began = time.monotonic()
     device = find_device(config.device)
-    networks = [network for folder in dict.fromkeys(config.runs) for network in read_run(folder)]
+    folders = dict.fromkeys(config.runs)
+    networks = [network for folder in folders for network in read_run(folder, run_code=config.run_code)]
     data, place = find_data(config.data, config.data_dir)
     config = replace(config, data=data, data_dir=place)
     console = make_console()

@@ -35,11 +35,16 @@ class Pretrained:
     viewer: Viewer
 
 
-def read_run(path: Path) -> list[Pretrained]:
+def read_run(path: Path, *, run_code: bool = False) -> list[Pretrained]:
     """All networks whose weights lie in the folder of a run: the teacher, then the learners in the run's order.
 
+    Args:
+        path: the folder.
+        run_code: whether a network of the user's own code may be built, which runs that code.
+
     Raises:
-        CrcdError: there is no such folder, no weights in it, or not such as ``crcd train`` and ``crcd distill`` write.
+        CrcdError: there is no such folder, no weights in it, or not such as ``crcd train`` and ``crcd distill`` write,
+            or a network is code and must not be run.
     """
     if not path.is_dir():
         raise CrcdError(f"run {path}: there is no such folder")
@@ -52,7 +57,9 @@ def read_run(path: Path) -> list[Pretrained]:
         raise CrcdError(f"run {path}: it has not ended (no summary.json); go on with it first, or name another folder")
     if not files:
         raise CrcdError(f"run {path}: it holds no weights (*.safetensors); name the folder of a run that has ended")
-    return [replace(read_network(file), name=names.get(file, file.stem)) for file in files]
+    models = [read_metadata(file).get("model") if run_code else None for file in files]
+    networks = [read_network(file, model) for file, model in zip(files, models, strict=True)]
+    return [replace(network, name=names.get(file, file.stem)) for file, network in zip(files, networks, strict=True)]
 
 
 def read_network(file: Path, model: str | None = None) -> Pretrained:

@@ -39,7 +39,10 @@ def refuse_code(name: str, source: str) -> None:
         source: the file.
     """
     if library_of(name) is None and ":" in name:
-        raise CrcdError(f"{source} name {name}, code that is not run on a file's word: name it yourself")
+        raise CrcdError(
+            f"{source} name {name}, code that is not run on a file's word: name it yourself by --model; "
+            "crcd report and crcd probe take --run-code"
+        )
 
 
 def create_model(name: str, num_classes: int, in_channels: int = 3) -> nn.Module:
