@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.stats import binomtest, norm
+from scipy.stats import norm
 from torch import Tensor
 
 from crcd.compare.statistics import CONFIDENCE, Difference
@@ -20,7 +20,6 @@ class Gain:
         high: likewise.
         over: what the interval is over: ``"seeds"`` or ``"images"``; None where there is none.
         n: number of them.
-        p: of the exact test that the difference is chance, over images.
     """
 
     points: float
@@ -28,7 +27,6 @@ class Gain:
     high: float = math.nan
     over: Literal["seeds", "images"] | None = None
     n: int = 1
-    p: float | None = None
 
 
 def gain_over_seeds(difference: Difference) -> Gain:
@@ -41,8 +39,7 @@ def gain_over_images(right_N: Tensor, baseline_right_N: Tensor) -> Gain:
 
     The interval is Wald's for matched pairs after half an image is added to each cell of the 2 x 2 table:
     d -+ z sqrt(b' + c' - (b' - c')^2 / N') / N' with d = (b' - c')/N', b' = b + 1/2, c' = c + 1/2, N' = N + 2. It is
-    about these two networks on images such as these; that another seed gives another network is not in it. p is that of
-    McNemar's exact test: b of b + c is a binomial draw with chance 1/2.
+    about these two networks on images such as these; that another seed gives another network is not in it.
     Source: Agresti and Min, Simple improved confidence intervals for comparing matched proportions, Statistics in
     Medicine 24, 2005.
 
@@ -54,5 +51,4 @@ def gain_over_images(right_N: Tensor, baseline_right_N: Tensor) -> Gain:
     b, c = int((right_N & ~baseline_right_N).sum()), int((baseline_right_N & ~right_N).sum())
     centre = (b - c) / (n + 2)
     half = float(norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt((b + c + 1) - (b - c) ** 2 / (n + 2)) / (n + 2)
-    p = float(binomtest(b, b + c).pvalue) if b + c else 1.0
-    return Gain(100 * (b - c) / n, 100 * (centre - half), 100 * (centre + half), "images", n, p)
+    return Gain(100 * (b - c) / n, 100 * (centre - half), 100 * (centre + half), "images", n)
