@@ -1,5 +1,6 @@
 import io
 import re
+import time
 
 import pytest
 from rich.console import Console
@@ -20,6 +21,15 @@ def test_filling_the_teachers_cache_is_a_bar_on_a_terminal():
     reporter.end()
     assert re.search(r"teacher .*\d+ images/s .*0:00:00", console.file.getvalue())
     assert reporter._bar.tasks[0].finished
+
+
+def test_a_step_within_one_tick_of_the_clock_is_shown(monkeypatch):
+    monkeypatch.setattr(time, "monotonic", lambda: 7.0)
+    reporter = LiveReporter(Console(file=io.StringIO(), force_terminal=True, width=100))
+    reporter.begin("training kd", [], epochs=1, steps=1, done=0)
+    reporter.step(64)
+    reporter.end()
+    assert reporter._bar.tasks[0].completed == 1
 
 
 def test_filling_the_teachers_cache_is_a_line_elsewhere():

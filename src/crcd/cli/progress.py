@@ -14,6 +14,8 @@ from crcd.train.learner import Learner
 from crcd.train.reporter import Reporter
 
 PLAIN_WIDTH = 120
+LEAST_SECONDS = 1e-3
+"""Taken to have passed at least: some systems' clocks stand still for milliseconds."""
 T = TypeVar("T")
 
 
@@ -128,7 +130,8 @@ class LiveReporter(Reporter):
 
     def _advance(self, by: int, images: int) -> None:
         self._images += images
-        self._bar.update(self._task, advance=by, speed=self._images / (time.monotonic() - self._began))
+        elapsed = max(time.monotonic() - self._began, LEAST_SECONDS)
+        self._bar.update(self._task, advance=by, speed=self._images / elapsed)
 
     def _render(self) -> Group:
         table = Table("learner", "loss", "top-1 %", "agreement %", box=None)
