@@ -24,19 +24,32 @@ def from_own_code(kind: str, name: str) -> Any:
     if "" not in sys.path and "." not in sys.path:
         sys.path.append("")
     try:
-        return getattr(import_module(module_name), own_name)
-    except ImportError as error:
+        module = import_module(module_name)
+    except Exception as error:
+        if not _is_absent(module_name, error):
+            raise own_failure(kind, name, error) from error
         raise CrcdError(
             f"{kind} '{name}': {error}: give PACKAGE.MODULE:NAME of a module that is installed or in this folder"
         ) from error
-    except (AttributeError, ValueError) as error:
+    try:
+        return getattr(module, own_name)
+    except AttributeError as error:
         raise CrcdError(f"{kind} '{name}': module {module_name} has no '{own_name}'") from error
-    except Exception as error:
-        raise own_failure(kind, name, error) from error
+
+
+def _is_absent(module: str, error: Exception) -> bool:
+    """Whether it failed for want of the module, or of the package that it is in, and not of what these import."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{module}.".startswith(f"{error.name}.")
+    return not module or module.startswith(".")
 
 
 def own_failure(kind: str, name: str, error: Exception) -> CrcdError:
     """What to tell of an error within the user's own code: which it is, and where."""
-    *_, last = traceback.extract_tb(error.__traceback__)
     reason = " ".join(f"{type(error).__name__}: {error}".split())
-    return CrcdError(f"{kind} '{name}': its code failed in {last.filename}, line {last.lineno} ({reason})")
+    if isinstance(error, SyntaxError) and error.filename:
+        file, line = error.filename, error.lineno
+    else:
+        *_, last = traceback.extract_tb(error.__traceback__)
+        file, line = last.filename, last.lineno
+    return CrcdError(f"{kind} '{name}': its code failed in {file}, line {line} ({reason})")

@@ -52,7 +52,9 @@ def test_ones_own_code_is_given_what_it_takes():
     ("name", "problem"),
     [
         ("mine:absent", "module mine has no 'absent'"),
-        ("theirs:net", "No module named 'theirs'"),
+        ("theirs:net", "No module named 'theirs': give PACKAGE.MODULE:NAME"),
+        ("mine.inner:net", "No module named 'mine.inner'; 'mine' is not a package: give PACKAGE.MODULE:NAME"),
+        (":net", "Empty module name: give PACKAGE.MODULE:NAME"),
         ("mine:wrong", "gives str: it must give a torch.nn.Module"),
         ("mine:broken", r"its code failed in .*, line \d+ \(\w+Error: "),
     ],
@@ -60,6 +62,23 @@ def test_ones_own_code_is_given_what_it_takes():
 def test_code_that_gives_no_network(name, problem):
     with pytest.raises(CrcdError, match=f"model '{name}'.*{problem}"):
         create_model(name, 7)
+
+
+@pytest.mark.usefixtures("code")
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("from torch import nn\nrate = int('3,5')\n", r"failed in .*faulty\.py, line 2 \(ValueError: invalid literal"),
+        ("import torch\ntorch.nn.Absent\n", r"failed in .*faulty\.py, line 2 \(AttributeError: "),
+        ("\nimport package_that_is_absent\n", r"failed in .*faulty\.py, line 2 \(ModuleNotFoundError: No module"),
+        ("x = 1\nif x\n", r"failed in .*faulty\.py, line 2 \(SyntaxError: "),
+    ],
+)
+def test_a_module_that_fails_is_told_by_its_own_error(tmp_path, monkeypatch, written, problem):
+    (tmp_path / "faulty.py").write_text(written)
+    monkeypatch.delitem(sys.modules, "faulty", raising=False)
+    with pytest.raises(CrcdError, match=f"model 'faulty:build': its code {problem}"):
+        create_model("faulty:build", 7)
 
 
 def test_code_is_not_run_on_a_files_word():
