@@ -2,10 +2,31 @@
 
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import import_module
 from typing import Any
 
 from crcd.errors import CrcdError
+
+_refusal: ContextVar[tuple[str, str] | None] = ContextVar("refusal", default=None)
+"""Who names code that is not run, and what to do; None where code is run."""
+
+
+@contextmanager
+def refused(source: str, advice: str) -> Iterator[None]:
+    """Inside, names come from files, not from the user: ``from_own_code`` raises ``CrcdError`` and imports nothing.
+
+    Args:
+        source: the files.
+        advice: what the user may do about it.
+    """
+    token = _refusal.set((source, advice))
+    try:
+        yield
+    finally:
+        _refusal.reset(token)
 
 
 def from_own_code(kind: str, name: str) -> Any:
@@ -18,8 +39,11 @@ def from_own_code(kind: str, name: str) -> Any:
         name: ``PACKAGE.MODULE:NAME``.
 
     Raises:
-        CrcdError: there is no such module, it has no such name, or it fails.
+        CrcdError: there is no such module, it has no such name, it fails, or code is refused here.
     """
+    if (refusal := _refusal.get()) is not None:
+        source, advice = refusal
+        raise CrcdError(f"{source} name {name}, code that is not run on a file's word: {advice}")
     module_name, _, own_name = name.partition(":")
     if "" not in sys.path and "." not in sys.path:
         sys.path.append("")

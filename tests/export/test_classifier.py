@@ -1,10 +1,11 @@
+import json
 import shutil
 from dataclasses import replace
 
 import pytest
 
 from crcd.errors import CrcdError
-from crcd.export import load_classifier
+from crcd.export import ExportOptions, export, load_classifier
 from crcd.models import create_model, save_weights
 
 
@@ -24,6 +25,21 @@ def test_a_learner_of_a_run(digit_runs):
     assert load_classifier(digit_runs[0], learner="teacher").description.model == "resnet14"
     with pytest.raises(CrcdError, match="has several learners: name one with --learner"):
         load_classifier(digit_runs[0])
+
+
+def test_methods_that_a_run_names_are_not_imported(digit_runs, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    shutil.copytree(digit_runs[0], run)
+    summary = json.loads((run / "summary.json").read_text())
+    summary["learners"]["code_beside_an_export:Term"] = summary["learners"].pop("ce")
+    (run / "summary.json").write_text(json.dumps(summary))
+    (tmp_path / "code_beside_an_export.py").write_text("from pathlib import Path\nPath('ran').touch()\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    for take in (load_classifier, lambda path: export([path], ExportOptions())):
+        with pytest.raises(CrcdError, match="has several learners: name one with --learner"):
+            take(run)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_weights_are_taken_before_programs(photo_export, tmp_path):

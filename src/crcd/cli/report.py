@@ -29,7 +29,7 @@ class ReportConfig:
     device: str = "auto"
     """auto, cpu, cuda or cuda:N: where networks are read and latency is measured."""
     run_code: bool = False
-    """Build networks that are code of your own (PACKAGE.MODULE:FACTORY), which runs that code."""
+    """Take networks and methods that are code of your own (PACKAGE.MODULE:NAME), which runs that code."""
 
     def __post_init__(self) -> None:
         require_runs(self.runs, "crcd report")

@@ -6,7 +6,7 @@ from typing import Any
 
 from crcd.config_file import read_yaml
 from crcd.errors import CrcdError
-from crcd.models import ImageFormat, Viewer, create_model, load_weights, read_metadata, refuse_code
+from crcd.models import TRUST, ImageFormat, Viewer, create_model, load_weights, read_metadata, refuse_code
 from crcd.models.metadata import read_class_count, read_format
 from crcd.train.run_folder import RunFolder
 
@@ -74,7 +74,7 @@ def read_network(file: Path, model: str | None = None) -> Pretrained:
     """
     known, source = read_metadata(file), f"weights {file}"
     if model is None:
-        refuse_code(known.get("model", ""), source)
+        refuse_code(known.get("model", ""), source, TRUST)
     name = model or known.get("model")
     images, classes = read_format(known, source), read_class_count(known, source)
     if name is None or images is None or classes is None or "data" not in known:

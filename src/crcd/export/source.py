@@ -12,7 +12,7 @@ from crcd.config_file import WITHOUT_EFFECT, read_yaml
 from crcd.errors import CrcdError, unknown
 from crcd.evaluate.pretrained import read_network
 from crcd.export.description import Description
-from crcd.methods import method_parts
+from crcd.methods.names import split_name
 from crcd.models import read_metadata
 from crcd.train.run_folder import RunFolder
 
@@ -87,7 +87,7 @@ def choose_learner(run: RunFolder, summary: dict[str, Any], asked: str | None) -
         if asked not in known:
             raise unknown(f"learner of run {run.path}", asked, known)
         return asked
-    by_crcd: list[str] = [name for name in learners if "crcd" in method_parts(name)]
+    by_crcd: list[str] = [name for name in learners if "crcd" in split_name(name)[0]]
     for candidates in (learners, by_crcd):
         if len(candidates) == 1:
             return candidates[0]

@@ -31,18 +31,20 @@ def library_of(name: str) -> tuple[Library, str] | None:
     return cast(Library, import_module(f"crcd.models.{LIBRARIES[prefix]}")), inner
 
 
-def refuse_code(name: str, source: str) -> None:
+TRUST = "give --run-code if you made it or trust those who did"
+"""What to do where a command has that flag."""
+
+
+def refuse_code(name: str, source: str, advice: str = "name it yourself") -> None:
     """Raises ``CrcdError`` if a name that a file gives, not the user, would run code.
 
     Args:
         name: of a network.
         source: the file.
+        advice: what the user may do about it.
     """
     if library_of(name) is None and ":" in name:
-        raise CrcdError(
-            f"{source} name {name}, code that is not run on a file's word: name it yourself by --model; "
-            "crcd report and crcd probe take --run-code"
-        )
+        raise CrcdError(f"{source} name {name}, code that is not run on a file's word: {advice}")
 
 
 def create_model(name: str, num_classes: int, in_channels: int = 3) -> nn.Module:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from crcd.data import Batch, Images, Loader
 from crcd.errors import CrcdError
 from crcd.evaluate.features import Features, extract
-from crcd.models import ImageFormat, Viewer, adapt_between, refuse_code
+from crcd.models import TRUST, ImageFormat, Viewer, adapt_between, refuse_code
 from crcd.models.weights import weights_digest
 from crcd.relation.gradient import gradient_element
 from crcd.relation.view import View
@@ -44,7 +44,7 @@ class Place:
     Attributes:
         device: name of the device, as settings have it.
         data_dir: where the data set lies; None for the place that the run's settings name.
-        run_code: whether a network of the user's own code may be built, which runs that code.
+        run_code: whether networks and methods of the user's own code may be built, which runs that code.
     """
 
     device: str = "auto"
@@ -109,7 +109,7 @@ def read_networks(subject: Subject, place: Place, progress: Progress) -> Reading
     """
     config = _here(subject.first.config, place)
     for name in () if place.run_code else (config.teacher, config.student):
-        refuse_code(name, f"run {subject.first.folder.path}: its settings")
+        refuse_code(name, f"run {subject.first.folder.path}: its settings", TRUST)
     device = find_device(place.device)
     try:
         material = Material.load(config, config.seed, device)

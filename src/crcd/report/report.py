@@ -1,11 +1,14 @@
 """From run folders to a page."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 from crcd.errors import CrcdError
 from crcd.files import write_text
+from crcd.models import TRUST
+from crcd.own_code import refused
 from crcd.report.figure import Figure, attempt
 from crcd.report.networks import ImagesError, Place, Progress
 from crcd.report.page import Section, render
@@ -35,11 +38,14 @@ def write_report(
         note: is told what comes next, in words.
 
     Raises:
-        CrcdError: there is no such run, the baseline is none of the learners, no images are where the place says, or
-            the page can't be written.
+        CrcdError: there is no such run, the baseline is none of the learners, no images are where the place says, the
+            page can't be written, or learners are of code that may not be run.
     """
-    setups = subjects(find_runs(paths, note), baseline)
-    write_text(out, make_report(Source(setups[0], setups, place or Place(), progress), note))
+    place = place or Place()
+    source = f"settings or learners of {', '.join(map(str, paths))}"
+    with nullcontext() if place.run_code else refused(source, TRUST):
+        setups = subjects(find_runs(paths, note), baseline)
+        write_text(out, make_report(Source(setups[0], setups, place, progress), note))
 
 
 def make_report(source: Source, note: Callable[[str], None]) -> str:
