@@ -10,10 +10,10 @@ from PIL import Image
 
 from crcd.compare.cell import Setup
 from crcd.compare.ledger import Ledger
-from crcd.compare.lock import alone
 from crcd.compare.run import Comparison
 from crcd.data import encoded
 from crcd.errors import CrcdError
+from crcd.lock import alone
 from crcd.methods.kd import KD
 from crcd.recipes import with_recipe
 from crcd.train.config import DistillConfig
@@ -164,7 +164,8 @@ def test_a_ledger_that_cannot_be_written_is_told_before_any_training(compare, se
 
 
 def test_one_process_at_a_time(compare, setup, tmp_path):
-    with alone(tmp_path / "runs"), pytest.raises(CrcdError, match="another crcd compare works in"):
+    (tmp_path / "runs").mkdir()
+    with alone(tmp_path / "runs"), pytest.raises(CrcdError, match="another crcd works in"):
         compare(setup("ce"), seeds=(0,))
     compare(setup("ce"), seeds=(0,))
 

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 from crcd import distributed
 from crcd.compare.cell import Cell, Setup
 from crcd.compare.ledger import Entry, Ledger
-from crcd.compare.lock import alone
 from crcd.config_file import WITHOUT_EFFECT, fingerprint, to_plain
 from crcd.data import PUBLISHED, load_dataset
 from crcd.errors import CrcdError
+from crcd.lock import alone
 from crcd.models import weights_digest
 from crcd.train.config import DistillConfig
 from crcd.train.device import find_device
@@ -103,6 +103,7 @@ class Comparison:
             RunStopped: a signal or the time budget stopped it; calling it again goes on.
             CrcdError: another process works in the folder, or the ledger can't be written.
         """
+        distributed.first(lambda: self.folder.mkdir(parents=True, exist_ok=True))
         with ExitStack() as lock:
             distributed.first(lambda: lock.enter_context(alone(self.folder)))
             distributed.first(self.ledger.check_writable)

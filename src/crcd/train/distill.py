@@ -28,7 +28,7 @@ from crcd.train.outcome import Outcome, describe_run, learner_entry, model_entry
 from crcd.train.pseudo_labels import with_classes_by_turns, with_pseudo_labels
 from crcd.train.rehearsal import check_labels, rehearse
 from crcd.train.reporter import Reporter
-from crcd.train.run_folder import RunFolder, begin_folder
+from crcd.train.run_folder import RunFolder, run_folder
 from crcd.train.scratch import train_classifier
 from crcd.train.several import begin_together
 from crcd.train.step import Guide
@@ -61,10 +61,21 @@ def distill(
         RunStopped: a signal or the time budget stopped it; it can be resumed.
     """
     check_installed(config.log)
-    folder = distributed.first(lambda: begin_folder(config, config.data, config.teacher, config.student))
+    with run_folder(config, config.data, config.teacher, config.student) as folder:
+        return _distill(config, folder, reporter or Reporter(), teacher_model, teacher_format, student_model)
+
+
+def _distill(
+    config: DistillConfig,
+    folder: RunFolder,
+    reporter: Reporter,
+    teacher_model: nn.Module | None,
+    teacher_format: ImageFormat | None,
+    student_model: nn.Module | None,
+) -> Outcome:
     stop = StopSignal(config.budget, f"{distributed.program()} distill --resume {folder.path}")
     device = find_device(config.device)
-    reporter = begin_together(config, device, reporter or Reporter())
+    reporter = begin_together(config, device, reporter)
 
     material = Material.load(config, config.seed, device)
     images = material.train

@@ -1,7 +1,8 @@
 """Where everything about one run lies."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from crcd import distributed
 from crcd.config_file import fill, read_yaml, to_plain
 from crcd.errors import CrcdError
 from crcd.files import damaged, file_stem, read_json, read_json_lines, write_text
+from crcd.lock import LOCK, alone
 from crcd.train.options import RunOptions
 
 C = TypeVar("C", bound=RunOptions)
@@ -56,7 +58,7 @@ class RunFolder:
         """Raises ``CrcdError`` if the path is taken by a file or a folder with anything but a config.yaml in it."""
         if self.path.exists() and not self.path.is_dir():
             raise CrcdError(f"--out {self.path} is a file: name a folder")
-        if self.path.is_dir() and any(entry != self.config for entry in self.path.iterdir()):
+        if self.path.is_dir() and any(entry.name not in (self.config.name, LOCK) for entry in self.path.iterdir()):
             raise CrcdError(
                 f"run folder {self.path} exists and is not empty: continue it with --resume, or name another --out"
             )
@@ -67,6 +69,11 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.config, yaml.safe_dump(to_plain(config), sort_keys=False))
 
+    def require_begun(self) -> None:
+        """Raises ``CrcdError`` if no run began in this folder."""
+        if not self.config.is_file():
+            raise CrcdError(f"--resume {self.path}: there is no run here (no config.yaml); name the folder of a run")
+
     def read_config(self, default: C) -> C:
         """The settings that ``create`` wrote.
 
@@ -76,8 +83,7 @@ class RunFolder:
         Raises:
             CrcdError: no run began in this folder, or one of another command.
         """
-        if not self.config.is_file():
-            raise CrcdError(f"--resume {self.path}: there is no run here (no config.yaml); name the folder of a run")
+        self.require_begun()
         plain = read_yaml(self.config)
         if foreign := plain.keys() - {f.name for f in fields(default)}:
             raise CrcdError(
@@ -124,25 +130,53 @@ def _has(record: object, *names: str) -> bool:
     return isinstance(record, dict) and record.keys() >= set(names)
 
 
-def begin_folder(options: RunOptions, *names: str) -> RunFolder:
-    """The folder of a run that begins or goes on, checked but not made.
+@contextmanager
+def run_folder(options: RunOptions, *names: str) -> Iterator[RunFolder]:
+    """The folder of a run that begins or goes on, made and checked; inside, no other process may begin or go on in it.
+
+    A folder that was made here goes again if nothing came into it.
 
     Args:
         options: say where.
         names: for a run without ``out``: it lies in runs/NAMES-n with the first free n.
 
     Raises:
-        CrcdError: ``out`` is taken.
+        CrcdError: ``out`` is taken, there is no run to go on with, or another process works in it.
     """
+    with ExitStack() as claim:
+        yield distributed.first(lambda: claim.enter_context(_claimed(options, names)))
+
+
+@contextmanager
+def _claimed(options: RunOptions, names: Sequence[str]) -> Iterator[RunFolder]:
     if options.resume is not None:
-        return RunFolder(options.resume)
-    folder = RunFolder(options.out or _first_free("-".join(name.replace("/", "_") for name in names)))
+        folder = RunFolder(options.resume)
+        folder.require_begun()
+        with alone(folder.path):
+            yield folder
+        return
+    made = options.out is None or not options.out.exists()
+    folder = RunFolder(options.out or _make_free("-".join(name.replace("/", "_") for name in names)))
     folder.refuse_used()
-    return folder
+    folder.path.mkdir(parents=True, exist_ok=True)
+    try:
+        with alone(folder.path):
+            yield folder
+    finally:
+        if made:
+            with suppress(OSError):  # it is not empty
+                folder.path.rmdir()
 
 
-def _first_free(stem: str) -> Path:
+def _make_free(stem: str) -> Path:
+    """A new folder: the first of runs/STEM-1, runs/STEM-2, ... that was not there."""
+    runs = Path("runs")
+    runs.mkdir(exist_ok=True)
     number = 1
-    while (path := Path("runs") / f"{stem}-{number}").exists():
-        number += 1
-    return path
+    while True:
+        try:
+            (path := runs / f"{stem}-{number}").mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return path

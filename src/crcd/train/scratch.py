@@ -18,7 +18,7 @@ from crcd.train.material import Material
 from crcd.train.outcome import Outcome, describe_run, learner_entry
 from crcd.train.randomness import RandomStream
 from crcd.train.reporter import Reporter
-from crcd.train.run_folder import RunFolder, begin_folder
+from crcd.train.run_folder import RunFolder, run_folder
 from crcd.train.several import begin_together
 from crcd.train.stop import StopSignal
 
@@ -33,10 +33,14 @@ def train(config: TrainConfig, reporter: Reporter | None = None) -> Outcome:
         RunStopped: a signal or the time budget stopped it; it can be resumed.
     """
     check_installed(config.log)
-    folder = distributed.first(lambda: begin_folder(config, config.data, config.model))
+    with run_folder(config, config.data, config.model) as folder:
+        return _train(config, folder, reporter or Reporter())
+
+
+def _train(config: TrainConfig, folder: RunFolder, reporter: Reporter) -> Outcome:
     stop = StopSignal(config.budget, f"{distributed.program()} train --resume {folder.path}")
     device = find_device(config.device)
-    reporter = begin_together(config, device, reporter or Reporter())
+    reporter = begin_together(config, device, reporter)
     material = Material.load(config, config.seed, device)
     _network(config, material)
     if config.resume is None:
