@@ -1,3 +1,4 @@
+import gc
 import json
 import math
 from dataclasses import replace
@@ -22,6 +23,7 @@ from crcd.train.options import DataOptions
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder
 from crcd.train.stop import RunStopped
+from crcd.train.teacher import Teacher
 
 PARTS = {"crcd": ("feature", "gradient", "mi_bound"), "fsp": (), "ab": ()}
 """What a method reports beside its loss, where that is not its own name; nothing where it rests."""
@@ -265,3 +267,17 @@ def test_a_cache_that_cannot_be_written_is_refused_before_the_teacher_is_trained
 def test_more_negatives_than_there_are(quick, tmp_path):
     outcome = distill(quick(methods=("crcd",), crcd=RelationConfig(negatives=5000), out=tmp_path / "run"))
     assert outcome.summary["learners"]["crcd"]["feature"] > 0
+
+
+class Teachers(Reporter):
+    """Counts the teachers that are there when the training begins."""
+
+    def begin(self, title, learners, epochs, steps, done):
+        gc.collect()
+        self.count = sum(type(x) is Teacher for x in gc.get_objects())
+
+
+def test_one_copy_of_the_teacher_is_kept_while_students_learn(quick, tmp_path):
+    reporter = Teachers()
+    distill(quick(methods=("kd",), epochs=1, out=tmp_path / "run"), reporter)
+    assert reporter.count == 1

@@ -8,11 +8,10 @@ from typing import Any
 from torch import nn
 
 from crcd import distributed
-from crcd.data import Loader, known_labels, subset
+from crcd.data import Images, Loader, known_labels, subset
 from crcd.errors import CrcdError
 from crcd.evaluate.accuracy import near_chance
 from crcd.evaluate.scorer import Scorer
-from crcd.evaluate.students import score_students
 from crcd.methods import uses_maps, uses_preactivations
 from crcd.models import ImageFormat, adapt_between, save_weights, weights_digest
 from crcd.train.build import build_learners, check_network, metadata, own_copy
@@ -24,7 +23,7 @@ from crcd.train.loggers import check_installed
 from crcd.train.loop import Loop
 from crcd.train.material import Material
 from crcd.train.options import ComputeOptions
-from crcd.train.outcome import Outcome, describe_run, learner_entry, model_entry
+from crcd.train.outcome import Outcome
 from crcd.train.pseudo_labels import with_classes_by_turns, with_pseudo_labels
 from crcd.train.rehearsal import check_labels, rehearse
 from crcd.train.reporter import Reporter
@@ -33,6 +32,7 @@ from crcd.train.scratch import train_classifier
 from crcd.train.several import begin_together
 from crcd.train.step import Guide
 from crcd.train.stop import StopSignal
+from crcd.train.summary import summarise
 from crcd.train.teacher import Teacher
 from crcd.train.teacher_cache import CachedTeacher, TeacherCache
 from crcd.train.teacher_network import TeacherNetwork, given_teacher, module_teacher
@@ -85,13 +85,11 @@ def _distill(
     check_labels(config, len(images) - student_images)
     network = _teacher_network(config, material, folder, teacher_model, teacher_format)
     student = _student_network(config, material, student_model)
-    example = _teacher(config, network, material, ComputeOptions())
     stand_ins = with_classes_by_turns(images, material.data.num_classes) if config.pseudo_labels else images
     train = material.train_loader(stand_ins, config.teacher_views)
-    rehearse(config, material, stand_ins, train, example, student)
-    given = teacher_model is not None or config.teacher_weights is not None or config.teacher_pretrained
     scored = material.score_loader()
-    scorer = _scorer(config, material, scored, example, reporter) if given else None
+    given = teacher_model is not None or config.teacher_weights is not None or config.teacher_pretrained
+    scorer = _try(config, material, stand_ins, train, scored, network, student, reporter, given=given)
 
     if config.resume is None:
         distributed.first(lambda: folder.create(config))
@@ -121,40 +119,20 @@ def _distill(
     loop.run()
 
     _save(config, material, folder, loop.learners)
-    viewers = [learner.result for learner in loop.learners]
-    teacher_scores, scores = score_students(teacher.viewer, viewers, scored.epoch(0), material.scored.labels)
-    digest = weights_digest(network.model.state_dict())
-    for learner in loop.learners:
-        if weights_digest(learner.result.model.state_dict()) == digest:
-            reporter.note(
-                f"{learner.name} is its teacher to the bit: network, images and seed are the same; to have another, "
-                "give --teacher-seed another number"
-            )
-    training = distributed.first(lambda: _teacher_training(folder))
-    summary = {
-        **describe_run(config, material),
-        "student_images": student_images,
-        "teacher": {
-            **model_entry(config.teacher, network.model, network.format),
-            "top1": scorer.teacher_top1,
-            **teacher_scores,
-            "weights": digest,
-            **({"cache": cache} if cache else {}),
-            "epochs": training.get("epochs"),
-            "seconds": training.get("step_seconds", 0.0),
-        },
-        "learners": {
-            learner.name: {
-                **learner_entry(config.student, learner.result.model, learner.name, loop.history, material),
-                **score,
-                **({"first_stage": first[learner.name]} if learner.name in first else {}),
-            }
-            for learner, score in zip(loop.learners, scores, strict=True)
-        },
-        "failed": loop.failed,
-        "step_seconds": loop.step_seconds,
-        "seconds": round(loop.seconds + sum(part["seconds"] for part in (training, cache, *first.values()) if part), 3),
-    }
+    _note_copies(network, loop.learners, reporter)
+    summary = summarise(
+        config,
+        material,
+        scored,
+        network,
+        teacher,
+        loop,
+        student_images=student_images,
+        teacher_top1=scorer.teacher_top1,
+        training=distributed.first(lambda: _teacher_training(folder)),
+        cache=cache,
+        first=first,
+    )
     folder.write_summary(summary)
     return Outcome(folder.path, summary)
 
@@ -193,6 +171,24 @@ def _teacher(config: DistillConfig, network: TeacherNetwork, material: Material,
     )
 
 
+def _try(
+    config: DistillConfig,
+    material: Material,
+    images: Images,
+    train: Loader,
+    scored: Loader,
+    network: TeacherNetwork,
+    student: nn.Module | None,
+    reporter: Reporter,
+    *,
+    given: bool,
+) -> Scorer | None:
+    """Show mistakes before a long training, with a teacher that is thrown away; its scorer where it came trained."""
+    example = _teacher(config, network, material, ComputeOptions())
+    rehearse(config, material, images, train, example, student)
+    return _scorer(config, material, scored, example, reporter) if given else None
+
+
 def _trained(
     network: TeacherNetwork,
     config: DistillConfig,
@@ -212,7 +208,7 @@ def _trained(
         if not distributed.first(own.checkpoint.is_file):
             distributed.first(lambda: own.create(own_config))
         model = train_classifier(own_config, replace(material, seed=own_config.seed), own, stop, reporter)
-        network = replace(network, model=model)
+        network = replace(network, model=model.cpu())  # the device has a frozen copy
     about = metadata(config.teacher, material, network.format)
     save_weights(network.model.state_dict(), folder.weights("teacher"), about)
     return network
@@ -275,6 +271,17 @@ def _guide(
     files = TeacherCache(place, config, network.model, train, adapted)
     cost = files.fill(teacher, stop, reporter)
     return CachedTeacher(files, teacher), cost
+
+
+def _note_copies(network: TeacherNetwork, learners: Sequence[Learner], reporter: Reporter) -> None:
+    """Tell of students that learned nothing but to be their teacher."""
+    digest = weights_digest(network.model.state_dict())
+    for learner in learners:
+        if weights_digest(learner.result.model.state_dict()) == digest:
+            reporter.note(
+                f"{learner.name} is its teacher to the bit: network, images and seed are the same; to have another, "
+                "give --teacher-seed another number"
+            )
 
 
 def _save(config: DistillConfig, material: Material, folder: RunFolder, learners: Sequence[Learner]) -> None:
