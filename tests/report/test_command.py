@@ -36,6 +36,21 @@ def test_the_command_gives_the_settings_again(config):
     assert read_arguments(DistillConfig(), lambda filled: filled, words[2:], "crcd distill") == config
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        DistillConfig(epochs=3, teacher="resnet8"),
+        DistillConfig(data="cifar100", data_dir=Path("/data"), crop_padding=2),
+        DistillConfig(data="cifar10", data_dir=Path("/data"), kd=KDConfig(temperature=2.0)),
+        DistillConfig(data="shards", data_dir=Path("/data"), student_images=500),
+    ],
+)
+def test_settings_without_a_recipe_are_given_again_too(config):
+    words = distill_command(config)
+    again = read_arguments(DistillConfig(), lambda filled: filled, words[2:], "crcd distill")
+    assert replace(again, recipe=None) == config
+
+
 def test_what_is_of_a_place_or_a_sitting_is_left_out():
     config = replace(DIGITS, out=Path("runs/x"), time_budget="9m", resume=Path("runs/x"))
     assert distill_command(config) == ["crcd", "distill", "--recipe", "digits"]

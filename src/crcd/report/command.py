@@ -4,6 +4,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from crcd.data import default_recipe
 from crcd.recipes import with_recipe
 from crcd.train.config import DistillConfig
 
@@ -14,12 +15,14 @@ LEFT_OUT = ("recipe", "resume", "out", "time_budget")
 def distill_command(config: DistillConfig) -> list[str]:
     """``crcd distill`` and the flags for what differs from the recipe: words that give the same numbers again.
 
+    Settings without a recipe, as those of Python may be, are told by the data set's, which the command would take.
+
     Raises:
         CrcdError: the recipe was a file that is not there any more.
     """
-    usual = DistillConfig() if config.recipe is None else with_recipe(DistillConfig(), config.recipe)
-    recipe = [] if config.recipe is None else ["--recipe", config.recipe]
-    return ["crcd", "distill", *recipe, *_flags(config, usual, "")]
+    recipe = config.recipe or default_recipe(config.data)
+    usual = with_recipe(DistillConfig(), recipe)
+    return ["crcd", "distill", "--recipe", recipe, *_flags(config, usual, "")]
 
 
 def _flags(settings: Any, usual: Any, prefix: str) -> list[str]:

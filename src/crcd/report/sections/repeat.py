@@ -49,18 +49,32 @@ def _runs(source: Source) -> list[Run]:
 
 def _commands(runs: Iterable[Run]) -> list[str]:
     try:
-        return list(dict.fromkeys(shlex.join(distill_command(run.config)) for run in runs))
+        return _each(f"{_remark(run)}{shlex.join(distill_command(run.config))}" for run in runs)
     except CrcdError as error:
         return [f"# the recipe is not there any more ({error}); the settings below have everything"]
 
 
+def _remark(run: Run) -> str:
+    """What the command lacks."""
+    if not _from_python(run):
+        return ""
+    return "# the teacher was given in Python, distill(..., teacher_model=...): the command would not have it\n"
+
+
+def _from_python(run: Run) -> bool:
+    """Whether the teacher came trained, and from nowhere that the settings name."""
+    config = run.config
+    return run.teacher["epochs"] is None and config.teacher_weights is None and not config.teacher_pretrained
+
+
 def _teacher(run: Run) -> str:
-    entry = run.teacher
-    how = (
-        f"weights of {run.config.teacher_weights}"
-        if entry["epochs"] is None
-        else f"{entry['epochs']} epoch{'s' if entry['epochs'] > 1 else ''}, {entry['seconds']:,.0f} s"
-    )
+    entry, config = run.teacher, run.config
+    if entry["epochs"] is not None:
+        how = f"{entry['epochs']} epoch{'s' if entry['epochs'] > 1 else ''}, {entry['seconds']:,.0f} s"
+    elif _from_python(run):
+        how = "given in Python"
+    else:
+        how = "its library's own weights" if config.teacher_pretrained else f"weights of {config.teacher_weights}"
     return f"{entry['model']}, {how}; SHA-256 of its weights begins with {entry['weights'][:16]}"
 
 
