@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from statistics import mean, stdev
 
 import pytest
 import torch
@@ -108,6 +109,21 @@ def test_networks_that_were_not_distilled(digit_runs, learner, said):
     text = model_card(*parts(digit_runs[:1], learner))
     assert said in text
     assert ("| teacher |" in text) == (learner == "ce")
+
+
+def test_the_spread_of_a_teacher_is_that_of_its_own_trainings(digit_runs):
+    source, *others = parts(digit_runs, "teacher")
+    accuracies = [read_source([run], "teacher").scores["top1"] for run in digit_runs]
+    spread = f"top-1 {mean(accuracies):.2f} ± {stdev(accuracies):.2f} %, mean ± standard deviation over 2 seeds"
+    assert spread in model_card(source, *others)
+    one = replace(source, settings={**source.settings, "teacher_seed": 0})
+    assert "For this network: it is one for all seeds of the students." in model_card(one, *others)
+
+
+def test_shards_are_told_as_what_they_are(digit_runs):
+    source, *others = parts(digit_runs[:1], "kd")
+    sharded = replace(source, description=replace(source.description, data="shards"))
+    assert "sorts images into the 10 classes of shards of images, distilled" in model_card(sharded, *others)
 
 
 def test_a_network_of_crcd_train(photo_export):

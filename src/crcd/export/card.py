@@ -65,7 +65,8 @@ def _front_matter(source: Source, files: Sequence[Exported], license: str | None
 
 def _data(description: Description) -> str:
     """The data set, in words where its name tells no more than the kind of it."""
-    return {"folder": "a folder of images", "list": "a list of images"}.get(description.data, description.data)
+    kinds = {"folder": "a folder of images", "list": "a list of images", "shards": "shards of images"}
+    return kinds.get(description.data, description.data)
 
 
 def _what(source: Source) -> str:
@@ -93,8 +94,8 @@ def _accuracy(source: Source) -> str:
     where = (
         f"{summary['scored_images']} {summary['scored_on']} images of {_data(source.description)}, after the last epoch"
     )
-    if source.learner == TEACHER:
-        over = "it was trained once"
+    if source.learner == TEACHER and (own["epochs"] is None or source.settings.get("teacher_seed") is not None):
+        over = "it is one for all seeds of the students"
     elif source.top1.n > 1:
         seeds = f"{source.top1.n} seeds; these files are of seed {summary['seed']}"
         over = f"top-1 {source.top1} %, mean ± standard deviation over {seeds}"
