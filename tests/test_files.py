@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from crcd.errors import CrcdError
-from crcd.files import file_stem, write_atomically
+from crcd.files import file_stem, plain_name, write_atomically
 from crcd.train.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -71,4 +71,7 @@ def test_a_name_is_that_of_a_file_where_it_can_be():
     odd = [f"{'n' * 300}{end}" for end in "ab"]
     odd += [f"m:M@m:M.file={path}" for path in ("/x/y", "/x_y", "é" * 200)]
     assert len({file_stem(name) for name in odd}) == len(odd)
-    assert all(len(file_stem(name).encode()) <= 225 and "/" not in file_stem(name) for name in odd)
+    assert all(len(file_stem(name).encode()) <= 225 for name in odd)
+    assert not any(set(file_stem(name)) & set('<>:"/\\|?*\n') for name in [*odd, "C:\\net", "a|b?", 'x"\n\udce9<*>'])
+    assert file_stem("net:Small") != file_stem("net_Small") == "net_Small"
+    assert plain_name("digits-net:Small-hf/a/b") == "digits-net_Small-hf_a_b"

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -10,6 +11,8 @@ from typing import IO, Any
 from crcd import distributed
 from crcd.errors import CrcdError
 
+UNFIT = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+"""What stands in no name of a file on Windows or, of these / and NUL, elsewhere."""
 STEM_BYTES = 225
 """Bytes of a name to which endings may be added: file systems take 255 in all."""
 
@@ -47,10 +50,15 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 def file_stem(name: str) -> str:
     """A name as a file or a folder can have it: itself, or what fits of it and a hash of all of it."""
     whole = name.encode(errors="backslashreplace")
-    if "/" not in name and len(whole) <= STEM_BYTES:
+    if plain_name(name) == name and len(whole) <= STEM_BYTES:
         return name
-    kept = whole.replace(b"/", b"_")[: STEM_BYTES - 9].decode(errors="ignore")
+    kept = plain_name(whole.decode()).encode()[: STEM_BYTES - 9].decode(errors="ignore")
     return f"{kept}-{hashlib.sha256(whole).hexdigest()[:8]}"
+
+
+def plain_name(name: str) -> str:
+    """A name with _ for each character that no file may have in its name, on any system; others may come to it, too."""
+    return UNFIT.sub("_", name)
 
 
 def write_text(path: Path, text: str) -> None:

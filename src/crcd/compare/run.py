@@ -18,6 +18,7 @@ from crcd.compare.ledger import Entry, Ledger
 from crcd.config_file import WITHOUT_EFFECT, fingerprint, to_plain
 from crcd.data import PUBLISHED, load_dataset
 from crcd.errors import CrcdError
+from crcd.files import file_stem, plain_name
 from crcd.lock import alone
 from crcd.models import weights_digest
 from crcd.train.config import DistillConfig
@@ -192,7 +193,7 @@ class Comparison:
             return TeacherFile(None, {"given": False})
         plan = config.for_teacher(None)
         what = _short(fingerprint(plan), self._images_digest(config))
-        folder = RunFolder(self.folder / "teachers" / f"{config.teacher.replace('/', '_')}-{what}")
+        folder = RunFolder(self.folder / "teachers" / file_stem(plain_name(f"{config.teacher}-{what}")))
         if not distributed.first(folder.summary.is_file):
             resume = folder.path if distributed.first(folder.config.is_file) else None
             train(replace(plan, out=folder.path, resume=resume, time_budget=self._time_left()), reporter)

@@ -12,7 +12,7 @@ import yaml
 from crcd import distributed
 from crcd.config_file import fill, read_yaml, to_plain
 from crcd.errors import CrcdError
-from crcd.files import damaged, file_stem, read_json, read_json_lines, write_text
+from crcd.files import damaged, file_stem, plain_name, read_json, read_json_lines, write_text
 from crcd.lock import LOCK, alone
 from crcd.train.options import RunOptions
 
@@ -156,7 +156,7 @@ def _claimed(options: RunOptions, names: Sequence[str]) -> Iterator[RunFolder]:
             yield folder
         return
     made = options.out is None or not options.out.exists()
-    folder = RunFolder(options.out or _make_free("-".join(name.replace("/", "_") for name in names)))
+    folder = RunFolder(options.out or _make_free(file_stem(plain_name("-".join(names)))))
     folder.refuse_used()
     folder.path.mkdir(parents=True, exist_ok=True)
     try:
