@@ -16,7 +16,7 @@ from crcd import distributed
 from crcd.compare.cell import Cell, Setup
 from crcd.compare.ledger import Entry, Ledger
 from crcd.config_file import WITHOUT_EFFECT, fingerprint, to_plain
-from crcd.data import PUBLISHED, load_dataset
+from crcd.data import TOLD_BY_NAME, load_dataset
 from crcd.errors import CrcdError
 from crcd.files import file_stem, plain_name
 from crcd.lock import alone
@@ -224,7 +224,7 @@ class Comparison:
 
     def _images_digest(self, config: DistillConfig) -> str | None:
         """Digest of all images and their classes; None for a data set that its name stands for."""
-        if config.data in PUBLISHED:
+        if config.data in TOLD_BY_NAME:
             return None
         asked = (config.data, config.data_dir, config.image_size, config.skip_corrupt)
         if asked not in self._images:

@@ -20,12 +20,12 @@ from crcd.data.erasing import Erasing
 from crcd.data.loader import Inputs, Loader
 from crcd.data.mix import Mix
 from crcd.data.picture import PictureAugment
-from crcd.data.registry import OF_ONES_OWN, PUBLISHED, dataset_names, default_recipe, load_dataset
+from crcd.data.registry import OF_ONES_OWN, TOLD_BY_NAME, dataset_names, default_recipe, load_dataset
 from crcd.data.resized_crop import ResizedCropFlip
 
 __all__ = [
     "OF_ONES_OWN",
-    "PUBLISHED",
+    "TOLD_BY_NAME",
     "UNLABELLED",
     "Batch",
     "CropFlip",

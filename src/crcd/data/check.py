@@ -32,8 +32,8 @@ PARTS: dict[str, Callable[[Path], tuple[Part, Part]]] = {
     "imagenet": imagenet_parts,
 }
 """The data sets of image files, and how their files are listed."""
-PUBLISHED = {"fashion-mnist": (60_000, 10_000), "tiny-imagenet": (100_000, 10_000), "imagenet": (1_281_167, 50_000)}
-"""Numbers of images of the data sets whose unpacked files have no published hashes."""
+IMAGE_COUNTS = {"fashion-mnist": (60_000, 10_000), "tiny-imagenet": (100_000, 10_000), "imagenet": (1_281_167, 50_000)}
+"""Numbers of images in the parts of the data sets whose unpacked files have no published hashes."""
 SHOWN = 3
 """Pairs of copies that are named of each two parts."""
 
@@ -107,7 +107,7 @@ def check(name: str, root: Path | None, *, read: bool = True) -> Report:
             report.lines.append(f"  {'x'.join(map(str, section.images.shape[1:]))} pixels")
         elif read:
             files.append(_read(section.name, section.images, report))
-    for section, number in zip(sections, PUBLISHED.get(name, ()), strict=False):
+    for section, number in zip(sections, IMAGE_COUNTS.get(name, ()), strict=False):
         if len(section.images) != number:
             report.remarks.append(f"{section.name} has {len(section.images):,} images, {number:,} are published")
     report.remarks += _copies(files)

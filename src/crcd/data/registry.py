@@ -30,7 +30,7 @@ RECIPES = {
 """The recipe that each data set takes when none is named."""
 OF_ONES_OWN = ("folder", "list", "shards")
 """Names that stand for any images which lie so."""
-PUBLISHED = ("digits", "cifar10", "cifar100", "fashion-mnist", "stl10", "imagenet")
+TOLD_BY_NAME = ("digits", "cifar10", "cifar100", "fashion-mnist", "stl10", "imagenet")
 """Data sets whose name says which images they are; of the others there are several, or a part of one."""
 
 

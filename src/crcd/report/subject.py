@@ -7,7 +7,7 @@ from typing import Any
 from crcd.compare.cell import Cell, shared_settings
 from crcd.compare.ledger import Entry
 from crcd.compare.table import Column
-from crcd.data import PUBLISHED
+from crcd.data import TOLD_BY_NAME
 from crcd.errors import CrcdError
 from crcd.methods import PLAIN, method_parts
 from crcd.report.runs import Run
@@ -108,7 +108,7 @@ def subjects(runs: Sequence[Run], baseline: str | None) -> list[Subject]:
 def _shared(run: Run) -> dict[str, Any]:
     """What runs of a setup have in common: settings, and the place of images that no name stands for."""
     config = run.config
-    place = config.data_dir if config.data not in PUBLISHED else None
+    place = config.data_dir if config.data not in TOLD_BY_NAME else None
     return {**shared_settings(config), "data_dir": place and str(place.absolute())}
 
 
