@@ -7,7 +7,7 @@ import pytest
 import sklearn.datasets
 import torch
 
-from crcd.cli import names
+from crcd.cli import evaluate, names
 from crcd.models import create_model, save_weights
 
 
@@ -154,7 +154,12 @@ def test_memory_that_runs_out(complaint, tmp_path, weights, quick):
 )
 def test_memory_of_every_kind(complaint, monkeypatch, lacking, told):
     monkeypatch.setattr(names, "run", raising(lacking))
-    assert complaint("list") == f"crcd: error: memory ran out{told}: {REMEDIES}\n"
+    assert complaint("list") == f"crcd: error: memory ran out{told}: free some, or take a machine that has more\n"
+
+
+def test_memory_where_batches_can_only_be_smaller(complaint, monkeypatch):
+    monkeypatch.setattr(evaluate, "run", raising(MemoryError()))
+    assert complaint("evaluate", "--weights", "x") == "crcd: error: memory ran out: lower --batch-size\n"
 
 
 def test_other_errors_of_pytorch_are_no_mistake_of_the_user(crcd, monkeypatch):

@@ -30,6 +30,12 @@ COMMANDS = {
 TOGETHER = ("distill", "compare", "train")
 """Commands that several processes, started by torchrun, carry out as one."""
 
+REMEDIES = {
+    **dict.fromkeys(TOGETHER, "lower --batch-size or --image-size, or give --batch-parts 4 or --precision bf16"),
+    "evaluate": "lower --batch-size",
+}
+"""What helps where memory runs out, by the commands that have flags for it."""
+
 USAGE = "\n".join(
     [
         "usage: crcd COMMAND [options]",
@@ -84,10 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not _out_of_memory(error):
             raise
         asked = re.search(r"to allocate ([\d.]+ \w+)", str(error))
-        return _complain(
-            f"memory ran out{f' ({asked[1]} were asked for)' if asked else ''}: lower --batch-size or --image-size, or "
-            "give --batch-parts 4 or --precision bf16"
-        )
+        remedy = REMEDIES.get("".join(words[:1]), "free some, or take a machine that has more")
+        return _complain(f"memory ran out{f' ({asked[1]} were asked for)' if asked else ''}: {remedy}")
 
 
 def _out_of_memory(error: MemoryError | RuntimeError) -> bool:

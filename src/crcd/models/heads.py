@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from crcd.errors import CrcdError
 from crcd.relation.head import LayerHead, LinearHead, MeanHead
 
+NAMED_BY = "crcd distill: --teacher-classifier, --student-classifier; crcd train: --classifier; in Python: classifier="
+"""How the layer is named that makes a network's logits."""
+
 
 def is_linear(layer: Any) -> bool:
     """Whether a layer maps vectors linearly: ``nn.Linear``, or a 1x1 convolution of maps of one pixel."""
@@ -66,7 +69,7 @@ def find_heads(model: nn.Module, output: Any, calls: Mapping[str, tuple[Any, Any
     wide = [name for name, out in made.items() if out.shape[-1] == output.shape[1]]
     raise CrcdError(
         f"{_name(model)}: {len(fits)} linear layers give exactly its logits, so its classifier cannot be told; name it "
-        "with --teacher-classifier, --student-classifier or --classifier (in Python: classifier=), candidates: "
+        f"({NAMED_BY}), candidates: "
         f"{', '.join(wide) or ', '.join(calls) or 'no linear layer ran'}"
     )
 

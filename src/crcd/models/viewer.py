@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from crcd.errors import CrcdError, unknown
 from crcd.models.classifier import ImageClassifier
 from crcd.models.headless import Headless
-from crcd.models.heads import as_vectors, find_heads, head_of, is_linear, linear_layers
+from crcd.models.heads import NAMED_BY, as_vectors, find_heads, head_of, is_linear, linear_layers
 from crcd.models.preactivation import run_stage
 from crcd.models.recording import recorded
 from crcd.relation.view import View
@@ -218,6 +218,5 @@ def _check_feature(model: nn.Module, feature: Any) -> None:
         found = list(feature.shape) if isinstance(feature, Tensor) else type(feature).__name__
         raise CrcdError(
             f"{_name(model)}: the input of its classifier is {found}, not [batch, width]; "
-            "name a layer that takes one vector an image with --teacher-classifier, --student-classifier or "
-            "--classifier (in Python: classifier=)"
+            f"name a layer that takes one vector an image ({NAMED_BY})"
         )

@@ -23,6 +23,7 @@ from crcd.models import (
     read_weights,
     stage_names,
 )
+from crcd.models.heads import NAMED_BY
 from crcd.train.config import DistillConfig
 from crcd.train.learner import Learner
 from crcd.train.material import Material
@@ -78,7 +79,7 @@ def check_network(model: nn.Module, name: str, images: ImageFormat, num_classes:
     if classifier is None and not torch.allclose(view.logits, logits, rtol=1e-3, atol=1e-3 * float(logits.abs().max())):
         raise CrcdError(
             f"model '{name}': its classifier does not make its logits of what is before it, so neither can be read; "
-            "name the layer that makes them with --teacher-classifier, --student-classifier or --classifier"
+            f"name the layer that makes them ({NAMED_BY})"
         )
     if view.logits.shape != logits.shape:
         raise CrcdError(

@@ -119,7 +119,7 @@ def _for_classes(name: str, model: nn.Module, given: Given, material: Material, 
     count = classes_of_weights(model, given.state, len(names))
     advice = (
         f"train the network on the data's classes, crcd train --model {name} with --weights or --pretrained, and give "
-        "what comes of it with --teacher-weights"
+        "what comes of it instead"
     )
     if given.classes is None or len(given.classes) != count or (given.guessed and count == len(names)):
         if count == len(names):
