@@ -138,7 +138,7 @@ REMEDIES = "lower --batch-size or --image-size, or give --batch-parts 4 or --pre
 def test_memory_that_runs_out(complaint, tmp_path, weights, quick):
     words = ["distill", *quick, "--teacher-weights", weights, "--methods", "crcd", "--crcd.dim", 10**13]
     error = complaint(*words, "--out", tmp_path / "run")
-    assert error == f"crcd: error: memory ran out (2560000000000000 bytes were asked for): {REMEDIES}\n"
+    assert error == f"crcd: error: memory ran out (2560000000000000 bytes were asked for); what helps: {REMEDIES}\n"
 
 
 @pytest.mark.parametrize(
@@ -154,12 +154,15 @@ def test_memory_that_runs_out(complaint, tmp_path, weights, quick):
 )
 def test_memory_of_every_kind(complaint, monkeypatch, lacking, told):
     monkeypatch.setattr(names, "run", raising(lacking))
-    assert complaint("list") == f"crcd: error: memory ran out{told}: free some, or take a machine that has more\n"
+    assert (
+        complaint("list")
+        == f"crcd: error: memory ran out{told}; what helps: free some, or take a machine that has more\n"
+    )
 
 
 def test_memory_where_batches_can_only_be_smaller(complaint, monkeypatch):
     monkeypatch.setattr(evaluate, "run", raising(MemoryError()))
-    assert complaint("evaluate", "--weights", "x") == "crcd: error: memory ran out: lower --batch-size\n"
+    assert complaint("evaluate", "--weights", "x") == "crcd: error: memory ran out; what helps: lower --batch-size\n"
 
 
 def test_other_errors_of_pytorch_are_no_mistake_of_the_user(crcd, monkeypatch):

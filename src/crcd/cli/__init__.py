@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         asked = re.search(r"to allocate ([\d.]+ \w+)", str(error))
         remedy = REMEDIES.get("".join(words[:1]), "free some, or take a machine that has more")
-        return _complain(f"memory ran out{f' ({asked[1]} were asked for)' if asked else ''}: {remedy}")
+        return _complain(f"memory ran out{f' ({asked[1]} were asked for)' if asked else ''}; what helps: {remedy}")
 
 
 def _out_of_memory(error: MemoryError | RuntimeError) -> bool:
