@@ -11,14 +11,14 @@ from statistics import mean
 from scipy.stats import spearmanr
 
 from crcd.compare.ledger import Ledger
-from crcd.compare.statistics import Difference, paired, spread
+from crcd.compare.statistics import Difference, Pair, paired, paired_over_seeds, spread, spread_over_seeds
 from crcd.methods.names import join_name, split_name
 from jobs import JOBS
 from markdown_rows import rows
 
 RESULTS = Path(__file__).parent
 LEDGER = RESULTS / "ledger.jsonl"
-Scores = dict[str, dict[tuple[int, str], float]]
+Scores = dict[str, dict[Pair, float]]
 """Accuracy of each method by seed and teacher."""
 JOIN = " + "
 """Between the names of jobs whose mean is taken, of every seed that all have."""
@@ -119,7 +119,7 @@ def scores_of(job: str) -> Scores:
     setups = [JOBS.get(name, name) for name in job.split(JOIN)]
     entries = [entry for entry in Ledger(LEDGER).entries if entry.setup in setups]
     names = short_names({entry.method for entry in entries})
-    by_setup: dict[str, dict[tuple[int, str], dict[str, float]]] = {}
+    by_setup: dict[str, dict[Pair, dict[str, float]]] = {}
     for entry in entries:
         of_method = by_setup.setdefault(names[entry.method], {})
         of_method.setdefault(entry.pair, {})[entry.setup] = entry.result["top1"]
@@ -141,18 +141,18 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def gains_of(job: str, baseline: str) -> dict[str, Difference]:
-    """What each method of a job gains over one of them, of those with two pairs and more."""
+    """What each method of a job gains over one of them, of those with two seeds and more."""
     scores = scores_of(job)
-    gains = {name: paired(of, scores[baseline]) for name, of in scores.items() if name != baseline}
+    gains = {name: paired_over_seeds(of, scores[baseline]) for name, of in scores.items() if name != baseline}
     return {name: gain for name, gain in gains.items() if gain is not None and gain.n > 1}
 
 
 def differences(scores: Scores, pairs: Mapping[str, tuple[str, str]]) -> list[tuple[object, ...]]:
-    """A line for each two methods, paired by seed and teacher, with the scores of these alone."""
+    """A line for each two methods, paired by seed and teacher, a seed counted once, with their scores alone."""
     lines: list[tuple[object, ...]] = []
     for name, methods in pairs.items():
         one, other = (scores[method] for method in methods)
-        if (difference := paired(one, other)) is not None:
-            shared = [spread([of[pair] for pair in one if pair in other]) for of in (one, other)]
+        if (difference := paired_over_seeds(one, other)) is not None:
+            shared = [spread_over_seeds({pair: of[pair] for pair in one if pair in other}) for of in (one, other)]
             lines.append((name, difference.n, *shared, difference, difference.interval))
     return lines

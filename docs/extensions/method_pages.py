@@ -12,7 +12,7 @@ from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 
 from crcd.compare.ledger import Ledger
-from crcd.compare.statistics import Spread, spread
+from crcd.compare.statistics import Pair, Spread, spread_over_seeds
 from crcd.methods import METHODS, PLAIN
 from crcd.methods.method import Method
 from crcd.methods.two_stage import TwoStage
@@ -41,11 +41,11 @@ def write(app: Sphinx) -> None:
 
 def measured() -> Measured:
     """What the ledger has of the recipe."""
-    top1 = defaultdict(list)
+    top1: dict[str, dict[Pair, float]] = defaultdict(dict)
     for entry in Ledger(LEDGER).entries:
         if entry.setup == RECIPE:
-            top1[entry.method].append(entry.result["top1"])
-    return {learner: spread(values) for learner, values in top1.items()}
+            top1[entry.method][entry.pair] = entry.result["top1"]
+    return {learner: spread_over_seeds(values) for learner, values in top1.items()}
 
 
 def write_changed(path: Path, text: str) -> None:

@@ -65,6 +65,27 @@ def test_a_seed_counts_once_in_the_mean_of_two_jobs(ledger):
     assert lines == ["| crcd+kd | 2 | 93.50 ± 0.71 | 90.50 ± 0.71 | +3.00 ± 0.00 | +3.00 to +3.00 |"]
 
 
+def test_a_seed_under_two_teachers_counts_once(ledger, entry):
+    ledger(here={"crcd+kd": 2.0})
+    second = [
+        replace(of, setup="here", teacher={**of.teacher, "weights": "cd"})
+        for seed in range(2)
+        for of in (entry("kd", seed, 92.0 + seed), entry("crcd+kd", seed, 92.0 + seed + 3 + seed))
+    ]
+    Ledger(ledger_tables.LEDGER).append(second)
+    told = "+2.75 ± 0.35", "-0.43 to +5.93"
+    (line,) = ledger_tables.less("kd", "here", None, None).splitlines()[2:]
+    assert line == f"| crcd+kd | 2 | 94.25 ± 1.06 | 91.50 ± 0.71 | {told[0]} | {told[1]} |"
+    (line,) = ledger_tables.side_by_side("here", "kd", "crcd+kd").splitlines()[2:]
+    assert line == f"| crcd+kd | {told[0]} ({told[1]}; 2) |"
+
+
+def test_of_a_cell_that_was_measured_twice_the_later_line_counts(ledger, entry):
+    ledger(here={"crcd+kd": 2.0})
+    Ledger(ledger_tables.LEDGER).append([replace(entry("kd", 0, 50.0), setup="here")])
+    assert list(ledger_tables.scores_of("here")["kd"].values()) == [50.0, 91.0]
+
+
 def test_a_baseline_may_be_another_in_each_job(ledger):
     ledger(here={"crcd+kd": 2.0, "dkd": 1.0}, there={"crcd+kd": 4.0, "dkd": 9.0})
     heading, _, *lines = ledger_tables.less("dkd + kd", "here + there", None, "crcd+kd").splitlines()

@@ -8,7 +8,7 @@ from scipy import stats
 
 from crcd.compare.formats import csv_rows, latex, markdown
 from crcd.compare.published import published
-from crcd.compare.statistics import Difference, paired, spread
+from crcd.compare.statistics import Difference, paired, paired_over_seeds, spread, spread_over_seeds
 from crcd.compare.table import columns, tables
 
 KD, CRCD = [90.0, 92.0, 91.0], [92.0, 92.5, 93.0]
@@ -48,6 +48,31 @@ def test_only_what_both_have_is_paired():
     assert str(spread([5.0])) == "5.00"
 
 
+def test_a_seed_counts_once_however_many_teachers_it_had():
+    kd = {(0, "ab"): 90.0, (0, "cd"): 92.0, (1, "ab"): 94.0, (2, "ab"): 80.0}
+    crcd = {(0, "ab"): 91.0, (0, "cd"): 95.0, (1, "ab"): 95.0, (2, "cd"): 99.0}
+    assert spread_over_seeds(kd) == spread([91.0, 94.0, 80.0])
+    assert paired_over_seeds(crcd, kd) == paired({0: 2.0, 1: 1.0}, {0: 0.0, 1: 0.0})
+    assert paired_over_seeds({(0, "ab"): 90.0}, {(0, "cd"): 90.0}) is None
+
+
+def test_seeds_under_two_teachers_are_not_more_seeds(entry):
+    entries = [
+        replace(made, teacher={**made.teacher, "weights": weights})
+        for weights, more in (("ab", 0.0), ("cd", 0.5))
+        for seed, (kd, crcd) in enumerate(zip(KD, CRCD, strict=True))
+        for made in (entry("kd", seed, kd), entry("crcd+kd", seed, crcd + more))
+    ]
+    (table,) = tables(entries, "kd")
+    assert table.rows[2][1:5] == ["3", "92.75 ± 0.50", "+1.75 ± 0.87", "-0.40 to +3.90"]
+    assert "differences are paired by seed and teacher; a seed counts once" in table.notes[0]
+    _, crcd = csv.DictReader(io.StringIO(csv_rows(columns(entries), "kd")))
+    assert (crcd["seeds"], float(crcd["top1"]), float(crcd["difference"])) == ("3", 92.75, 1.75)
+    assert float(crcd["difference_std"]) == pytest.approx(stats.tstd([2.0, 0.5, 2.0]))
+    setups = [*entries, entry("kd", 0, 90.0, setup="other", epochs=3)]
+    assert tables(setups, "kd")[0].header[1] == "digits (n = 3)"
+
+
 def test_one_setup_is_one_table(entries):
     (table,) = tables(entries, "kd")
     assert table.title == "digits"
@@ -66,7 +91,7 @@ def test_other_teachers_are_not_paired(entry):
     assert table.rows[0][:3] == ["teacher (resnet20, 2 of them)", "", "98.50 ± 0.71"]
     assert table.rows[2][3] == "no pairs"
     (table,) = tables([entry("kd", 0, 90.0), other, entry("crcd+kd", 1, 90.0), entry("kd", 1, 90.0)], "kd")
-    assert table.rows[2][3:5] == ["+0.00 (1 of 2 paired)", ""]
+    assert table.rows[2][3:5] == ["+0.00 (1 of 2 runs paired)", ""]
 
 
 def test_several_setups_stand_side_by_side_beside_what_others_report(entry):

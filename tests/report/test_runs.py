@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from crcd.errors import CrcdError
+from crcd.report.networks import Place
 from crcd.report.runs import find_runs
+from crcd.report.sections.scores import scores_figure
+from crcd.report.source import Source
 from crcd.report.subject import subjects
 from crcd.train.distill import distill
 from crcd.train.scratch import train
@@ -46,6 +49,18 @@ def test_learners_of_all_seeds_are_one_subject(runs):
     gain = subject.column.gain("kd", "ce")
     assert gain.n == 2
     assert gain.mean == pytest.approx(sum(a - b for a, b in zip(own, base, strict=True)) / 2)
+
+
+def test_one_seed_under_two_teachers_is_one_seed(runs):
+    (first,) = find_runs(runs[:1])
+    again = replace(first, summary=first.summary | {"teacher": first.teacher | {"weights": "another"}})
+    (subject,) = subjects([first, again], None)
+    source = Source(subject, [subject], Place("cpu"), lambda loader, _: loader.epoch(0))
+    gain = source.gain("kd")
+    assert (gain.points, gain.over) == (first.learners["kd"]["top1"] - first.learners["ce"]["top1"], None)
+    figure = scores_figure(source).content
+    assert [row["cells"][0] for row in figure["rows"]] == ["", "1", "1", "1"]
+    assert "Without interval: there is one seed, under several teachers" in figure["notes"][0]
 
 
 def test_the_baseline_comes_first_and_may_be_named(runs):

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from crcd.compare.statistics import paired, spread
+from crcd.compare.statistics import spread_over_seeds
 from crcd.compare.table import SCORES, Column, Table
 
 LATEX = str.maketrans(
@@ -43,17 +43,16 @@ def csv_rows(columns: Sequence[Column], baseline: str) -> str:
     writer.writeheader()
     for column in columns:
         for method in column.entries:
-            top1 = column.scores(method)
-            own, gain = spread(list(top1.values())), paired(top1, column.scores(baseline))
+            own, gain = spread_over_seeds(column.scores(method)), column.gain(method, baseline)
             row = {"setup": column.label, "method": method, "source": "measured", "seeds": own.n, "top1": own.mean}
             row |= {"top1_std": own.std} if own.n > 1 else {}
-            if gain is not None and method != baseline:
+            if gain is not None:
                 row |= {"difference": gain.mean}
                 spreads = {"difference_std": gain.std, "difference_low": gain.low, "difference_high": gain.high}
                 row |= spreads if gain.n > 1 else {}
             for name in SCORES:
-                values = list(column.scores(method, name).values())
-                row |= {name: spread(values).mean} if values else {}
+                values = column.scores(method, name)
+                row |= {name: spread_over_seeds(values).mean} if values else {}
             writer.writerow(row)
         for (method, source), value in column.published().items():
             writer.writerow({"setup": column.label, "method": method, "source": source, "top1": value})

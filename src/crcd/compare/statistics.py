@@ -9,6 +9,8 @@ from typing import Any
 from scipy.stats import t
 
 CONFIDENCE = 0.95
+Pair = tuple[int, str]
+"""Seed of a student, and its teacher."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,33 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(mean(values), stdev(values) if len(values) > 1 else math.nan, len(values))
 
 
+def spread_over_seeds(values: Mapping[Pair, float]) -> Spread:
+    """Spread over seeds, each with its mean over teachers: a seed counts once, since its runs share their luck."""
+    return spread(list(_by_seed(values).values()))
+
+
 def paired(values: Mapping[Any, float], baseline: Mapping[Any, float]) -> Difference | None:
-    """Differences to the baseline over the keys (seed and teacher) that both have; None if there are none."""
-    gains = [value - baseline[key] for key, value in values.items() if key in baseline]
+    """Differences to the baseline over the keys that both have; None if there are none."""
+    return _difference([value - baseline[key] for key, value in values.items() if key in baseline])
+
+
+def paired_over_seeds(values: Mapping[Pair, float], baseline: Mapping[Pair, float]) -> Difference | None:
+    """Differences to the baseline over the seeds and teachers that both have; of a seed, which counts once, their mean.
+
+    None if there are none.
+    """
+    gains = {pair: value - baseline[pair] for pair, value in values.items() if pair in baseline}
+    return _difference(list(_by_seed(gains).values()))
+
+
+def _by_seed(values: Mapping[Pair, float]) -> dict[int, float]:
+    found: dict[int, list[float]] = {}
+    for (seed, _), value in values.items():
+        found.setdefault(seed, []).append(value)
+    return {seed: mean(own) for seed, own in found.items()}
+
+
+def _difference(gains: Sequence[float]) -> Difference | None:
     if not gains:
         return None
     own = spread(gains)

@@ -1,11 +1,11 @@
 """Entries of a ledger as tables: accuracy, gains over a baseline, fidelity, and what others report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crcd.compare.ledger import Entry
 from crcd.compare.published import published
-from crcd.compare.statistics import Difference, Spread, paired, spread
+from crcd.compare.statistics import Difference, Pair, Spread, paired_over_seeds, spread, spread_over_seeds
 
 TOP1 = ("top-1 %", 2)
 """Heading of the accuracy, and how many digits are shown."""
@@ -46,14 +46,14 @@ class Column:
     """
 
     label: str
-    entries: dict[str, dict[tuple[int, str], Entry]]
+    entries: dict[str, dict[Pair, Entry]]
 
     @property
     def first(self) -> Entry:
         """Any entry: data, teacher and student are those of all."""
         return next(iter(next(iter(self.entries.values())).values()))
 
-    def scores(self, method: str, name: str = "top1") -> dict[tuple[int, str], float]:
+    def scores(self, method: str, name: str = "top1") -> dict[Pair, float]:
         """A score of a method by seed and teacher."""
         own = self.entries.get(method, {})
         return {pair: entry.result[name] for pair, entry in own.items() if entry.result.get(name) is not None}
@@ -64,8 +64,8 @@ class Column:
         return spread(list(tops.values()))
 
     def gain(self, method: str, baseline: str) -> Difference | None:
-        """Paired differences of a method's accuracy to the baseline's."""
-        return None if method == baseline else paired(self.scores(method), self.scores(baseline))
+        """Paired differences of a method's accuracy to the baseline's, over seeds."""
+        return None if method == baseline else paired_over_seeds(self.scores(method), self.scores(baseline))
 
     def published(self) -> dict[tuple[str, str], float]:
         """What others report on this pair, by method and source."""
@@ -133,7 +133,7 @@ def _setup(column: Column, baseline: str) -> Table:
     for method, own in column.entries.items():
         gain = column.gain(method, baseline)
         scores = [_score(column.scores(method, name), SCORES[name][1]) for name in shown]
-        cells = [str(len(own)), _spread(column.scores(method)), _gain(column, method, baseline), _interval(gain)]
+        cells = [str(_count(own)), _spread(column.scores(method)), _gain(column, method, baseline), _interval(gain)]
         rows.append([f"{method} ({first.result['model']})", *cells, *scores])
     reported = column.published()
     rows += [[f"{method} [{source}]", "", f"{top1:.2f}", "", "", *blank] for (method, source), top1 in reported.items()]
@@ -146,26 +146,32 @@ def _methods(found: Sequence[Column]) -> list[str]:
 
 
 def _seeds(column: Column) -> str:
-    counts = {len(own) for own in column.entries.values()}
+    counts = {_count(own) for own in column.entries.values()}
     return str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
 
 
-def _spread(values: Mapping[tuple[int, str], float]) -> str:
-    return str(spread(list(values.values()))) if values else ""
+def _count(own: Iterable[Pair]) -> int:
+    """How many seeds there are."""
+    return len({seed for seed, _ in own})
 
 
-def _score(values: Mapping[tuple[int, str], float], digits: int) -> str:
-    return f"{spread(list(values.values())).mean:.{digits}f}" if values else ""
+def _spread(values: Mapping[Pair, float]) -> str:
+    return str(spread_over_seeds(values)) if values else ""
+
+
+def _score(values: Mapping[Pair, float], digits: int) -> str:
+    return f"{spread_over_seeds(values).mean:.{digits}f}" if values else ""
 
 
 def _gain(column: Column, method: str, baseline: str) -> str:
-    """A difference, and of how many pairs where these are not all of the method's."""
-    runs, gain = len(column.scores(method)), column.gain(method, baseline)
-    if method == baseline or not runs:
+    """A difference, and of how many runs where these are not all of the method's."""
+    own, gain = column.scores(method), column.gain(method, baseline)
+    if method == baseline or not own:
         return ""
     if gain is None:
         return "no pairs"
-    return str(gain) if gain.n == runs else f"{gain} ({gain.n} of {runs} paired)"
+    paired = own.keys() & column.scores(baseline).keys()
+    return str(gain) if len(paired) == len(own) else f"{gain} ({len(paired)} of {len(own)} runs paired)"
 
 
 def _interval(gain: Difference | None) -> str:
@@ -179,7 +185,8 @@ def _notes(found: Sequence[Column], beside: bool) -> list[str]:
     commits = ", ".join(dict.fromkeys(r["commit"][:7] + "-dirty" * r["commit"].endswith("-dirty") for r in run))
     devices = ", ".join(dict.fromkeys(r["device"] for r in run))
     measured = f"{where}, last epoch; measured at {commits} on {devices}."
-    notes = [f"± is the standard deviation over seeds; differences are paired by seed and teacher; {measured}"]
+    how = "± is the standard deviation over seeds; differences are paired by seed and teacher; a seed counts once"
+    notes = [f"{how}; {measured}"]
     if beside:
         notes.append("Rows with a source in brackets are what others report, with their own teachers.")
     return notes

@@ -54,19 +54,22 @@ class Source:
         return Cast(TEACHER, self.subject.learners, self.subject.focus, self.subject.baseline)
 
     def gain(self, learner: str) -> Gain | None:
-        """A learner's gain over the baseline: over seeds where there are several, else over the test images."""
-        difference = self.subject.column.gain(learner, self.subject.baseline)
+        """A learner's gain over the baseline: over seeds where there are several, else over images of the one run."""
+        subject = self.subject
+        difference = subject.column.gain(learner, subject.baseline)
         if difference is None:
             return None
         if difference.n > 1:
             return gain_over_seeds(difference)
+        if subject.column.scores(learner).keys() & subject.column.scores(subject.baseline).keys() != {subject.shown}:
+            return Gain(difference.mean)
         try:
             readings = self.readings
         except CrcdError:
             return Gain(difference.mean)
-        if learner not in readings.networks or len(readings.images) < self.subject.first.summary["scored_images"]:
+        if learner not in readings.networks or len(readings.images) < subject.first.summary["scored_images"]:
             return Gain(difference.mean)
-        over_images = gain_over_images(readings.right(learner), readings.right(self.subject.baseline))
+        over_images = gain_over_images(readings.right(learner), readings.right(subject.baseline))
         return replace(over_images, points=difference.mean)
 
     @cached_property

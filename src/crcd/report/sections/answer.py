@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from crcd.compare.statistics import Spread, spread
+from crcd.compare.statistics import Spread, spread_over_seeds
 from crcd.errors import CrcdError
 from crcd.methods import PLAIN
 from crcd.report.cost import BATCHES, Cost
@@ -134,7 +134,7 @@ def measured_where(source: Source) -> str:
 
 def _top1(source: Source, name: str) -> Spread:
     column = source.subject.column
-    return column.teachers() if name == TEACHER else spread(list(column.scores(name).values()))
+    return column.teachers() if name == TEACHER else spread_over_seeds(column.scores(name))
 
 
 def _percent(value: Spread) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from crcd.compare.statistics import spread
+from crcd.compare.statistics import spread_over_seeds
 from crcd.compare.table import SCORES, tables
 from crcd.report.charts.answer import trade_off
 from crcd.report.cost import BATCHES
@@ -26,7 +26,7 @@ def trade_off_figure(source: Source) -> Figure:
         took = [1000 * cost.latency[batch] if cost.latency else None for cost in costs]
         columns[f"latency_{batch}"] = (f"milliseconds for a batch of {batch}", took)
     columns = {name: column for name, column in columns.items() if None not in column[1]}
-    top1 = {name: spread(list(subject.column.scores(name).values())).mean for name in subject.learners}
+    top1 = {name: spread_over_seeds(subject.column.scores(name)).mean for name in subject.learners}
     data: Columns = {
         "learner": names,
         "accuracy": [*top1.values(), subject.column.teachers().mean],
@@ -47,17 +47,17 @@ def scores_figure(source: Source) -> Figure:
     rows = [{"name": TEACHER, "cells": [*([""] if several else []), str(subject.column.teachers()), "", "", *shown]}]
     for learner in subject.learners:
         gain = source.gain(learner)
-        top1 = subject.column.scores(learner)
+        top1 = spread_over_seeds(subject.column.scores(learner))
         cells = [
-            str(spread(list(top1.values()))),
+            str(top1),
             "" if gain is None else points(gain.points),
             "" if gain is None or gain.over is None else interval(gain.low, gain.high),
         ]
         for name, (_, digits) in SCORES.items():
-            found = list(subject.column.scores(learner, name).values())
-            cells.append(f"{spread(found).mean:.{digits}f}" if found else "")
+            found = subject.column.scores(learner, name)
+            cells.append(f"{spread_over_seeds(found).mean:.{digits}f}" if found else "")
         if several:
-            cells.insert(0, str(len(top1)))
+            cells.insert(0, str(top1.n))
         rows.append({"name": learner, "cells": cells})
     header = [
         *(["seeds"] if several else []),
@@ -90,8 +90,8 @@ def _how_sure(source: Source) -> str:
     texts = []
     if "seeds" in kinds:
         texts.append(
-            "± is the standard deviation over seeds; differences are means over the seeds that both have, with t "
-            "intervals."
+            "± is the standard deviation over seeds; differences are means over the seeds that both have, a seed "
+            "once, with t intervals."
         )
     if "images" in kinds:
         texts.append(
@@ -99,5 +99,5 @@ def _how_sure(source: Source) -> str:
             "each cell (Agresti and Min 2005): they tell these two networks apart, and say nothing of other seeds."
         )
     if None in kinds:
-        texts.append("Without interval: there is one seed, and not all test images were read.")
+        texts.append("Without interval: there is one seed, under several teachers or with images that were not read.")
     return " ".join(texts)
