@@ -13,7 +13,7 @@ from benchmark_tables import TABLES, machine
 from crcd.cli.compare import baseline_of, plan
 from crcd.compare.formats import markdown_table
 from crcd.compare.ledger import Ledger
-from crcd.compare.table import tables
+from crcd.compare.table import columns, tables
 from jobs import JOBS
 from ledger_tables import LEDGER, RESULTS, beside, costs, less, probe, ranks, short_names, side_by_side
 
@@ -30,7 +30,7 @@ def compared(words: str) -> str:
     """What ``crcd compare WORDS`` draws of the ledger."""
     config, comparisons = plan([*shlex.split(words), "--ledger", str(LEDGER)])
     entries = [entry for comparison in comparisons for entry in comparison.entries()]
-    return "\n\n".join(map(markdown_table, tables(entries, baseline_of(config, comparisons))))
+    return "\n\n".join(map(markdown_table, tables(columns(entries), baseline_of(config, comparisons))))
 
 
 def every_line(job: str) -> str:
@@ -38,7 +38,7 @@ def every_line(job: str) -> str:
     own = [entry for entry in Ledger(LEDGER).entries if entry.setup == JOBS.get(job, job)]
     names = short_names({entry.method for entry in own})
     entries = [replace(e, method=names[e.method], teacher={**e.teacher, "given": False}) for e in own]
-    return "\n\n".join(map(markdown_table, tables(entries, "kd")))
+    return "\n\n".join(map(markdown_table, tables(columns(entries), "kd")))
 
 
 BLOCKS = {

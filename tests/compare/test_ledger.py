@@ -46,6 +46,7 @@ def test_a_method_of_ones_own_is_a_cell_once_the_user_has_named_its_code(entry, 
     line = entry("kd", 0, 90.0)
     own = replace(line, method=name, settings={**line.settings, name: line.settings["kd"]})
     assert own.cell is None
+    assert own.setup_hash == line.cell.setup
     assert "named_in_a_ledger" not in sys.modules
     config = DistillConfig(methods=(name,))
     assert own.cell == Cell.of(config, name, None) != line.cell

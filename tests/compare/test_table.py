@@ -63,18 +63,18 @@ def test_seeds_under_two_teachers_are_not_more_seeds(entry):
         for seed, (kd, crcd) in enumerate(zip(KD, CRCD, strict=True))
         for made in (entry("kd", seed, kd), entry("crcd+kd", seed, crcd + more))
     ]
-    (table,) = tables(entries, "kd")
+    (table,) = tables(columns(entries), "kd")
     assert table.rows[2][1:5] == ["3", "92.75 ± 0.50", "+1.75 ± 0.87", "-0.40 to +3.90"]
     assert "differences are paired by seed and teacher; a seed counts once" in table.notes[0]
     _, crcd = csv.DictReader(io.StringIO(csv_rows(columns(entries), "kd")))
     assert (crcd["seeds"], float(crcd["top1"]), float(crcd["difference"])) == ("3", 92.75, 1.75)
     assert float(crcd["difference_std"]) == pytest.approx(stats.tstd([2.0, 0.5, 2.0]))
     setups = [*entries, entry("kd", 0, 90.0, setup="other", epochs=3)]
-    assert tables(setups, "kd")[0].header[1] == "digits (n = 3)"
+    assert tables(columns(setups), "kd")[0].header[1] == "digits (n = 3)"
 
 
 def test_one_setup_is_one_table(entries):
-    (table,) = tables(entries, "kd")
+    (table,) = tables(columns(entries), "kd")
     assert table.title == "digits"
     teacher, kd, crcd = table.rows
     assert teacher[:3] == ["teacher (resnet20)", "", "99.00"]
@@ -87,10 +87,10 @@ def test_one_setup_is_one_table(entries):
 def test_other_teachers_are_not_paired(entry):
     other = entry("crcd+kd", 0, 95.0)
     other = replace(other, teacher={**other.teacher, "weights": "cd", "top1": 98.0})
-    (table,) = tables([entry("kd", 0, 90.0), other], "kd")
+    (table,) = tables(columns([entry("kd", 0, 90.0), other]), "kd")
     assert table.rows[0][:3] == ["teacher (resnet20, 2 of them)", "", "98.50 ± 0.71"]
     assert table.rows[2][3] == "no pairs"
-    (table,) = tables([entry("kd", 0, 90.0), other, entry("crcd+kd", 1, 90.0), entry("kd", 1, 90.0)], "kd")
+    (table,) = tables(columns([entry("kd", 0, 90.0), other, entry("crcd+kd", 1, 90.0), entry("kd", 1, 90.0)]), "kd")
     assert table.rows[2][3:5] == ["+0.00 (1 of 2 runs paired)", ""]
 
 
@@ -101,7 +101,7 @@ def test_several_setups_stand_side_by_side_beside_what_others_report(entry):
         for setup, pair in pairs.items()
         for method, top1 in (("kd", 70.0), ("crcd+kd", 71.0))
     ]
-    accuracy, gains, first, second = tables(entries, "kd")
+    accuracy, gains, first, second = tables(columns(entries), "kd")
     assert accuracy.header == ["top-1 %", "pair a (n = 1)", "pair b (n = 1)"]
     rows = {row[0]: row[1:] for row in accuracy.rows}
     assert rows["crcd+kd"] == ["71.00", "71.00"]
@@ -117,6 +117,14 @@ def test_a_setup_of_one_name_and_other_settings_is_another_column(entry):
     assert list(found[0].entries) == ["kd", "ce"]
 
 
+def test_a_method_of_ones_own_code_stays_beside_its_baseline(entry):
+    kd = entry("kd", 0, 90.0)
+    own = replace(kd, method="not_here:Own", result={**kd.result, "top1": 91.0})
+    own = replace(own, settings={**kd.settings, "not_here:Own": {"weight": 1.0}})
+    (table,) = tables(columns([kd, own]), "kd")
+    assert table.rows[2][:4] == ["not_here:Own (resnet8)", "1", "91.00", "+1.00"]
+
+
 def test_published_rows_cover_the_pairs():
     rows = {row.method: row for row in published("cifar100")}
     assert len(rows["KD"].top1) == len(rows["CRD"].top1) == len(rows["WTTM+ITRD"].top1) == 13
@@ -127,7 +135,7 @@ def test_published_rows_cover_the_pairs():
 
 
 def test_written_forms(entries):
-    drawn = tables(entries, "kd")
+    drawn = tables(columns(entries), "kd")
     assert "| crcd+kd (resnet8) | 3 | 92.50 ± 0.50 | +1.50 ± 0.87 | -0.65 to +3.65 | 0.925 |" in markdown(drawn)
     tex = latex(drawn)
     assert r"crcd+kd (resnet8) & 3 & 92.50 $\pm$ 0.50 & +1.50 $\pm$ 0.87 & -0.65 to +3.65 & 0.925 \\" in tex

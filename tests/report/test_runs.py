@@ -7,7 +7,7 @@ import pytest
 from crcd.errors import CrcdError
 from crcd.report.networks import Place
 from crcd.report.runs import find_runs
-from crcd.report.sections.scores import scores_figure
+from crcd.report.sections.scores import scores_figure, setups_figure
 from crcd.report.source import Source
 from crcd.report.subject import subjects
 from crcd.train.distill import distill
@@ -61,6 +61,20 @@ def test_one_seed_under_two_teachers_is_one_seed(runs):
     figure = scores_figure(source).content
     assert [row["cells"][0] for row in figure["rows"]] == ["", "1", "1", "1"]
     assert "Without interval: there is one seed, under several teachers" in figure["notes"][0]
+
+
+def test_setups_with_a_method_of_ones_own_code_are_shown_once(runs):
+    (first,) = find_runs(runs[:1])
+    setups = subjects([first, replace(first, config=replace(first.config, epochs=9))], None)
+    for setup in setups:
+        setup.column.entries["not_here:Own"] = {
+            pair: replace(entry, method="not_here:Own") for pair, entry in setup.column.entries["kd"].items()
+        }
+    accuracy, gains = setups_figure(Source(setups[0], setups, Place("cpu"), lambda loader, _: None)).content["tables"]
+    labels = [setup.label for setup in setups]
+    assert accuracy.header[1:] == [f"{label} (n = 1)" for label in labels]
+    assert [row[0] for row in gains.rows] == ["kd", "crcd+kd", "not_here:Own"]
+    assert gains.rows[0][1:] == gains.rows[2][1:] != ["no pairs", "no pairs"]
 
 
 def test_the_baseline_comes_first_and_may_be_named(runs):

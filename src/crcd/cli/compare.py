@@ -191,7 +191,8 @@ def _chosen(baseline: str | None, methods: Sequence[str]) -> str:
 
 def _show(entries: Sequence[Entry], baseline: str, console: Console, folder: Path | None) -> None:
     """Print the tables; write them into the folder in three forms."""
-    drawn = tables(entries, baseline)
+    found = columns(entries)
+    drawn = tables(found, baseline)
     for table in drawn:
         show_grid(table, console)
     if folder is None:
@@ -199,7 +200,7 @@ def _show(entries: Sequence[Entry], baseline: str, console: Console, folder: Pat
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "table.md", markdown(drawn))
     write_text(folder / "table.tex", latex(drawn))
-    write_text(folder / "table.csv", csv_rows(columns(entries), baseline))
+    write_text(folder / "table.csv", csv_rows(found, baseline))
     console.print(f"the tables are in {folder}/table.md, .tex and .csv", soft_wrap=True)
 
 

@@ -43,8 +43,7 @@ class Cell:
             images: digest of the images; None where the name of the data set says which they are.
         """
         method = {part: to_plain(own) for part, own in config.method_settings(learner).items()}
-        setup = {**shared_settings(config), "teacher_weights": teacher, "images": images}
-        return cls(_hash(setup), _hash(method), config.seed)
+        return cls(setup_hash(config, teacher, images), _hash(method), config.seed)
 
 
 @dataclass(frozen=True)
@@ -78,6 +77,11 @@ class Setup:
     def slug(self) -> str:
         """The label as a part of a folder's name."""
         return "".join(c if c.isalnum() or c in "=.+-_" else "_" for c in self.label).strip("_")[:80]
+
+
+def setup_hash(config: DistillConfig, teacher: str | None, images: str | None) -> str:
+    """The setup of a ``Cell``, whatever its methods; arguments are those of ``Cell.of``."""
+    return _hash({**shared_settings(config), "teacher_weights": teacher, "images": images})
 
 
 def shared_settings(config: DistillConfig) -> dict[str, Any]:

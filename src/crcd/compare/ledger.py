@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from crcd.compare.cell import Cell
+from crcd.compare.cell import Cell, setup_hash
 from crcd.config_file import fill, to_plain
 from crcd.errors import CrcdError
+from crcd.methods import PLAIN
 from crcd.methods.names import split_name
 from crcd.train.config import DistillConfig
 
@@ -70,7 +71,6 @@ class Entry:
         Of a method of the user's own code it is None unless the user, too, has named that code: none is imported on a
         file's word.
         """
-        given = self.teacher["weights"] if self.teacher.get("given") else None
         try:
             own = [part for part in split_name(self.method)[0] if ":" in part]
             if any(part.partition(":")[0] not in sys.modules for part in own):
@@ -80,9 +80,24 @@ class Entry:
             today = config.method_settings(self.method)
             if any(self.settings.get(part) != to_plain(today[part]) for part in own):
                 return None
-            return Cell.of(config, self.method, given, self.run.get("images"))
+            return Cell.of(config, self.method, self._given, self.run.get("images"))
         except CrcdError:
             return None
+
+    @property
+    def setup_hash(self) -> str | None:
+        """The setup of its cell, told without code of methods; None if today has no place for one of its settings."""
+        shared = {name: value for name, value in self.settings.items() if not isinstance(value, dict)}
+        try:
+            config = fill(DistillConfig(), {**shared, "methods": [PLAIN], "seed": self.seed}, "ledger")
+        except CrcdError:
+            return None
+        return setup_hash(config, self._given, self.run.get("images"))
+
+    @property
+    def _given(self) -> str | None:
+        """Digest of the teacher's weights where they came with the command."""
+        return self.teacher["weights"] if self.teacher.get("given") else None
 
     @property
     def pair(self) -> tuple[int, str]:

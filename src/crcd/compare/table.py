@@ -77,10 +77,9 @@ class Column:
 
 def columns(entries: Sequence[Entry]) -> list[Column]:
     """Entries by setup. Of a cell that was measured twice the later entry counts."""
-    found: dict[tuple[str, str], Column] = {}
+    found: dict[tuple[str, str | None], Column] = {}
     for entry in entries:
-        cell = entry.cell
-        key = entry.setup, cell.setup if cell else ""
+        key = entry.setup, entry.setup_hash
         taken = sum(label == entry.setup for label, _ in found)
         if key not in found:
             label = f"{entry.setup} ({taken + 1})" if taken else entry.setup
@@ -89,14 +88,13 @@ def columns(entries: Sequence[Entry]) -> list[Column]:
     return list(found.values())
 
 
-def tables(entries: Sequence[Entry], baseline: str) -> list[Table]:
+def tables(found: Sequence[Column], baseline: str) -> list[Table]:
     """The tables of a comparison: accuracy and gains over all setups where there are several, then each setup's own.
 
     Args:
-        entries: of a ledger.
+        found: the setups.
         baseline: method that gains are paired with.
     """
-    found = columns(entries)
     made = [_accuracy(found), _gains(found, baseline)] if len(found) > 1 else []
     return made + [_setup(column, baseline) for column in found]
 
