@@ -10,6 +10,7 @@ from crcd.compare.formats import csv_rows, latex, markdown
 from crcd.compare.published import published
 from crcd.compare.statistics import Difference, paired, paired_over_seeds, spread, spread_over_seeds
 from crcd.compare.table import columns, tables
+from crcd.methods.kd import KDConfig
 
 KD, CRCD = [90.0, 92.0, 91.0], [92.0, 92.5, 93.0]
 
@@ -115,6 +116,19 @@ def test_a_setup_of_one_name_and_other_settings_is_another_column(entry):
     found = columns([entry("kd", 0, 90.0), entry("kd", 0, 80.0, epochs=3), entry("ce", 0, 70.0)])
     assert [column.label for column in found] == ["digits", "digits (2)"]
     assert list(found[0].entries) == ["kd", "ce"]
+
+
+def test_a_method_of_one_name_and_other_settings_is_another_row(entry):
+    entries = [
+        made
+        for seed in range(2)
+        for made in (entry("kd", seed, 90.0), entry("kd", seed, 80.0, kd=KDConfig(temperature=1.0)))
+    ]
+    (table,) = tables(columns(entries), "kd")
+    assert [row[:4] for row in table.rows[1:]] == [
+        ["kd (resnet8)", "2", "90.00 ± 0.00", ""],
+        ["kd (2) (resnet8)", "2", "80.00 ± 0.00", "-10.00 ± 0.00"],
+    ]
 
 
 def test_a_method_of_ones_own_code_stays_beside_its_baseline(entry):

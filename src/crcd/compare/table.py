@@ -76,16 +76,28 @@ class Column:
 
 
 def columns(entries: Sequence[Entry]) -> list[Column]:
-    """Entries by setup. Of a cell that was measured twice the later entry counts."""
-    found: dict[tuple[str, str | None], Column] = {}
+    """Entries by setup and method; what has one name and other settings gets a number behind it, ``kd (2)``.
+
+    Of a cell that was measured twice the later entry counts.
+    """
+    found: dict[str, Column] = {}
+    setups: dict[str, list[str | None]] = {}
+    methods: dict[str, dict[str, list[str | None]]] = {}
     for entry in entries:
-        key = entry.setup, entry.setup_hash
-        taken = sum(label == entry.setup for label, _ in found)
-        if key not in found:
-            label = f"{entry.setup} ({taken + 1})" if taken else entry.setup
-            found[key] = Column(label, {})
-        found[key].entries.setdefault(entry.method, {})[entry.pair] = entry
+        cell = entry.cell
+        setup = _told_apart(entry.setup, entry.setup_hash, setups)
+        method = _told_apart(entry.method, cell.method if cell else None, methods.setdefault(setup, {}))
+        found.setdefault(setup, Column(setup, {})).entries.setdefault(method, {})[entry.pair] = entry
     return list(found.values())
+
+
+def _told_apart(name: str, settings: str | None, known: dict[str, list[str | None]]) -> str:
+    """The name, numbered from its second settings on; ``known`` keeps the hashes of each name's."""
+    own = known.setdefault(name, [])
+    if settings not in own:
+        own.append(settings)
+    place = own.index(settings)
+    return f"{name} ({place + 1})" if place else name
 
 
 def tables(found: Sequence[Column], baseline: str) -> list[Table]:
