@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -152,7 +152,7 @@ def _read_line(words: Sequence[str]) -> tuple[list[CompareConfig], list[Setup]]:
     configs = [_read(recipe, words[len(recipes) :]) for recipe in recipes]
     if not configs:
         raise CrcdError(f"a line of a queue begins with a recipe, not with {words[0]}")
-    return configs, [Setup.of(_distill(own), recipe) for own, recipe in zip(configs, recipes, strict=True)]
+    return configs, [Setup.of(own.run_settings(), recipe) for own, recipe in zip(configs, recipes, strict=True)]
 
 
 def _read(recipe: str | None, flags: Sequence[str]) -> CompareConfig:
@@ -165,10 +165,6 @@ def _read(recipe: str | None, flags: Sequence[str]) -> CompareConfig:
     return config
 
 
-def _distill(config: CompareConfig) -> DistillConfig:
-    return DistillConfig(**{f.name: getattr(config, f.name) for f in fields(DistillConfig)})
-
-
 def baseline_of(config: CompareConfig, comparisons: Sequence[Comparison]) -> str:
     """The baseline, as its learner is called where options change its settings.
 
@@ -176,7 +172,7 @@ def baseline_of(config: CompareConfig, comparisons: Sequence[Comparison]) -> str
         CrcdError: it was named, but is none of the methods.
     """
     assert config.recipe is not None
-    (called,) = Setup.of(replace(_distill(config), methods=(config.baseline or USUAL,)), config.recipe).methods
+    (called,) = Setup.of(replace(config.run_settings(), methods=(config.baseline or USUAL,)), config.recipe).methods
     methods = [name for comparison in comparisons for setup in comparison.setups for name in setup.methods]
     return _chosen(called if config.baseline is not None or called in methods else None, methods)
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from rich.console import Console
 
@@ -33,12 +33,11 @@ class DistillCommand(ReportOptions, DistillConfig):
 def run(words: Sequence[str]) -> None:
     """Distil, show the outcome and write the report."""
     command = read_arguments(DistillCommand(), _command, words, "crcd distill")
-    config = DistillConfig(**{f.name: getattr(command, f.name) for f in fields(DistillConfig)})
     console = make_console()
-    outcome = distill(config, make_reporter(console))
+    outcome = distill(command.run_settings(), make_reporter(console))
     if command.report and distributed.rank() == 0:
         with distributed.apart():
-            _report(outcome, config.device, console)
+            _report(outcome, command.device, console)
     show(outcome, console)
 
 

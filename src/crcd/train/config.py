@@ -223,6 +223,10 @@ class DistillConfig(TeachingOptions, TrainOptions):
         """
         return method_settings(learner, vars(self))
 
+    def run_settings(self) -> "DistillConfig":
+        """These settings without those that a command has beside a run's."""
+        return DistillConfig(**{f.name: getattr(self, f.name) for f in fields(DistillConfig)})
+
     def for_teacher(self, out: Path | None) -> TrainConfig:
         """Settings of training this run's teacher, as a run of its own in the folder ``out``."""
         shared = {f.name: getattr(self, f.name) for f in fields(TrainOptions)}
