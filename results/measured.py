@@ -10,7 +10,7 @@ import shlex
 from dataclasses import replace
 
 from benchmark_tables import TABLES, machine
-from crcd.cli.compare import baseline_of, plan
+from crcd.cli.compare import plan
 from crcd.compare.formats import markdown_table
 from crcd.compare.ledger import Ledger
 from crcd.compare.table import columns, tables
@@ -28,9 +28,9 @@ def benchmark(name: str) -> str:
 
 def compared(words: str) -> str:
     """What ``crcd compare WORDS`` draws of the ledger."""
-    config, comparisons = plan([*shlex.split(words), "--ledger", str(LEDGER)])
-    entries = [entry for comparison in comparisons for entry in comparison.entries()]
-    return "\n\n".join(map(markdown_table, tables(columns(entries), baseline_of(config, comparisons))))
+    asked = plan([*shlex.split(words), "--ledger", str(LEDGER)])
+    entries = [entry for comparison in asked.comparisons for entry in comparison.entries()]
+    return "\n\n".join(map(markdown_table, tables(columns(entries, asked.baselines))))
 
 
 def every_line(job: str) -> str:
@@ -38,7 +38,7 @@ def every_line(job: str) -> str:
     own = [entry for entry in Ledger(LEDGER).entries if entry.setup == JOBS.get(job, job)]
     names = short_names({entry.method for entry in own})
     entries = [replace(e, method=names[e.method], teacher={**e.teacher, "given": False}) for e in own]
-    return "\n\n".join(map(markdown_table, tables(columns(entries), "kd")))
+    return "\n\n".join(map(markdown_table, tables(columns(entries, {entry.setup: "kd" for entry in entries}))))
 
 
 BLOCKS = {

@@ -128,6 +128,6 @@ def test_every_recipe_runs(name, tmp_path, monkeypatch):
 
 def test_the_queue_of_the_results_can_be_run(tmp_path):
     queue = Path(__file__).parents[1] / "results" / "queue.yaml"
-    config, comparisons = plan([str(queue), "--data-dir", str(tmp_path), "--out", str(tmp_path / "out")])
+    config, comparisons, _ = plan([str(queue), "--data-dir", str(tmp_path), "--out", str(tmp_path / "out")])
     assert config.recipe == "cifar100/resnet56-resnet20"
     assert all(len(comparison.cells()) >= 4 for comparison in comparisons)

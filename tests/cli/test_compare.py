@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from crcd.cli.compare import plan
 from processes import until
 
 QUICK = (
@@ -41,6 +42,15 @@ def test_a_comparison_and_its_tables(crcd, tmp_path):
     assert more.status == 2
     assert "less ce" in more.out
     assert "2 of 6 cells are not in" in more.err
+
+
+def test_options_that_make_one_recipe_that_of_another_keep_its_baseline(tmp_path):
+    for name, more in (("a", "kd: {temperature: 2}"), ("b", "epochs: 3")):
+        (tmp_path / f"{name}.yaml").write_text(f"base: digits\nmethods: [kd, ce]\n{more}\n")
+    recipes = [str(tmp_path / name) for name in ("a.yaml", "b.yaml")]
+    asked = plan([*recipes, "--kd.temperature", "4", "--out", str(tmp_path / "out")])
+    assert asked.baselines == {"a": "kd@kd.temperature=4.0", "b": "kd"}
+    assert [setup.methods[0] for setup in asked.comparisons[0].setups] == list(asked.baselines.values())
 
 
 def test_a_queue_is_several_comparisons(crcd, tmp_path):

@@ -24,6 +24,11 @@ def entries(entry):
     ]
 
 
+def by_kd(entries):
+    """Columns of entries, gains paired with kd."""
+    return columns(entries, {entry.setup: "kd" for entry in entries})
+
+
 def test_paired_interval_is_that_of_students_t():
     gain = paired(dict(enumerate(CRCD)), dict(enumerate(KD)))
     differences = [a - b for a, b in zip(CRCD, KD, strict=True)]
@@ -64,18 +69,18 @@ def test_seeds_under_two_teachers_are_not_more_seeds(entry):
         for seed, (kd, crcd) in enumerate(zip(KD, CRCD, strict=True))
         for made in (entry("kd", seed, kd), entry("crcd+kd", seed, crcd + more))
     ]
-    (table,) = tables(columns(entries), "kd")
+    (table,) = tables(by_kd(entries))
     assert table.rows[2][1:5] == ["3", "92.75 ± 0.50", "+1.75 ± 0.87", "-0.40 to +3.90"]
     assert "differences are paired by seed and teacher; a seed counts once" in table.notes[0]
-    _, crcd = csv.DictReader(io.StringIO(csv_rows(columns(entries), "kd")))
+    _, crcd = csv.DictReader(io.StringIO(csv_rows(by_kd(entries))))
     assert (crcd["seeds"], float(crcd["top1"]), float(crcd["difference"])) == ("3", 92.75, 1.75)
     assert float(crcd["difference_std"]) == pytest.approx(stats.tstd([2.0, 0.5, 2.0]))
     setups = [*entries, entry("kd", 0, 90.0, setup="other", epochs=3)]
-    assert tables(columns(setups), "kd")[0].header[1] == "digits (n = 3)"
+    assert tables(by_kd(setups))[0].header[1] == "digits (n = 3)"
 
 
 def test_one_setup_is_one_table(entries):
-    (table,) = tables(columns(entries), "kd")
+    (table,) = tables(by_kd(entries))
     assert table.title == "digits"
     teacher, kd, crcd = table.rows
     assert teacher[:3] == ["teacher (resnet20)", "", "99.00"]
@@ -88,10 +93,10 @@ def test_one_setup_is_one_table(entries):
 def test_other_teachers_are_not_paired(entry):
     other = entry("crcd+kd", 0, 95.0)
     other = replace(other, teacher={**other.teacher, "weights": "cd", "top1": 98.0})
-    (table,) = tables(columns([entry("kd", 0, 90.0), other]), "kd")
+    (table,) = tables(by_kd([entry("kd", 0, 90.0), other]))
     assert table.rows[0][:3] == ["teacher (resnet20, 2 of them)", "", "98.50 ± 0.71"]
     assert table.rows[2][3] == "no pairs"
-    (table,) = tables(columns([entry("kd", 0, 90.0), other, entry("crcd+kd", 1, 90.0), entry("kd", 1, 90.0)]), "kd")
+    (table,) = tables(by_kd([entry("kd", 0, 90.0), other, entry("crcd+kd", 1, 90.0), entry("kd", 1, 90.0)]))
     assert table.rows[2][3:5] == ["+0.00 (1 of 2 runs paired)", ""]
 
 
@@ -102,7 +107,7 @@ def test_several_setups_stand_side_by_side_beside_what_others_report(entry):
         for setup, pair in pairs.items()
         for method, top1 in (("kd", 70.0), ("crcd+kd", 71.0))
     ]
-    accuracy, gains, first, second = tables(columns(entries), "kd")
+    accuracy, gains, first, second = tables(by_kd(entries))
     assert accuracy.header == ["top-1 %", "pair a (n = 1)", "pair b (n = 1)"]
     rows = {row[0]: row[1:] for row in accuracy.rows}
     assert rows["crcd+kd"] == ["71.00", "71.00"]
@@ -113,7 +118,7 @@ def test_several_setups_stand_side_by_side_beside_what_others_report(entry):
 
 
 def test_a_setup_of_one_name_and_other_settings_is_another_column(entry):
-    found = columns([entry("kd", 0, 90.0), entry("kd", 0, 80.0, epochs=3), entry("ce", 0, 70.0)])
+    found = by_kd([entry("kd", 0, 90.0), entry("kd", 0, 80.0, epochs=3), entry("ce", 0, 70.0)])
     assert [column.label for column in found] == ["digits", "digits (2)"]
     assert list(found[0].entries) == ["kd", "ce"]
 
@@ -124,7 +129,7 @@ def test_a_method_of_one_name_and_other_settings_is_another_row(entry):
         for seed in range(2)
         for made in (entry("kd", seed, 90.0), entry("kd", seed, 80.0, kd=KDConfig(temperature=1.0)))
     ]
-    (table,) = tables(columns(entries), "kd")
+    (table,) = tables(by_kd(entries))
     assert [row[:4] for row in table.rows[1:]] == [
         ["kd (resnet8)", "2", "90.00 ± 0.00", ""],
         ["kd (2) (resnet8)", "2", "80.00 ± 0.00", "-10.00 ± 0.00"],
@@ -135,8 +140,21 @@ def test_a_method_of_ones_own_code_stays_beside_its_baseline(entry):
     kd = entry("kd", 0, 90.0)
     own = replace(kd, method="not_here:Own", result={**kd.result, "top1": 91.0})
     own = replace(own, settings={**kd.settings, "not_here:Own": {"weight": 1.0}})
-    (table,) = tables(columns([kd, own]), "kd")
+    (table,) = tables(by_kd([kd, own]))
     assert table.rows[2][:4] == ["not_here:Own (resnet8)", "1", "91.00", "+1.00"]
+
+
+def test_a_baseline_may_be_called_otherwise_in_each_setup(entry):
+    entries = [
+        *(entry("kd@kd.weight=1.0", 0, 90.0), entry("crcd+kd", 0, 91.0)),
+        *(entry("kd", 0, 80.0, setup="other"), entry("crcd+kd", 0, 83.0, setup="other")),
+    ]
+    found = columns(entries, {"digits": "kd@kd.weight=1.0", "other": "kd"})
+    _, gains, first, second = tables(found)
+    assert gains.title == "Paired difference to kd@kd.weight=1.0 or kd, points (95 % interval of its mean)"
+    assert gains.rows == [["crcd+kd", "+1.00", "+3.00"]]
+    assert (first.header[3], second.header[3]) == ("less kd@kd.weight=1.0", "less kd")
+    assert [row["difference"] for row in csv.DictReader(io.StringIO(csv_rows(found)))] == ["", "1.0", "", "3.0"]
 
 
 def test_published_rows_cover_the_pairs():
@@ -149,11 +167,11 @@ def test_published_rows_cover_the_pairs():
 
 
 def test_written_forms(entries):
-    drawn = tables(columns(entries), "kd")
+    drawn = tables(by_kd(entries))
     assert "| crcd+kd (resnet8) | 3 | 92.50 ± 0.50 | +1.50 ± 0.87 | -0.65 to +3.65 | 0.925 |" in markdown(drawn)
     tex = latex(drawn)
     assert r"crcd+kd (resnet8) & 3 & 92.50 $\pm$ 0.50 & +1.50 $\pm$ 0.87 & -0.65 to +3.65 & 0.925 \\" in tex
     assert r"top-1 \%" in tex
-    kd, crcd = csv.DictReader(io.StringIO(csv_rows(columns(entries), "kd")))
+    kd, crcd = csv.DictReader(io.StringIO(csv_rows(by_kd(entries))))
     assert (float(crcd["top1"]), float(crcd["difference"]), crcd["seeds"]) == (92.5, 1.5, "3")
     assert (kd["difference"], kd["source"]) == ("", "measured")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
@@ -16,7 +17,7 @@ from crcd.compare.cell import Setup
 from crcd.compare.formats import csv_rows, latex, markdown
 from crcd.compare.ledger import Entry, Ledger
 from crcd.compare.run import Comparison
-from crcd.compare.table import columns, tables
+from crcd.compare.table import Column, columns, tables
 from crcd.config_file import read_yaml
 from crcd.errors import CrcdError, few
 from crcd.files import file_stem, write_text
@@ -68,15 +69,15 @@ class CompareConfig(CompareOptions, DistillConfig):
 def run(words: Sequence[str]) -> None:
     """Measure what is missing, then show the tables and write them beside the ledger."""
     console = make_console()
-    config, comparisons = plan(words)
+    config, comparisons, baselines = plan(words)
     if not comparisons:
         assert config.ledger is not None
         entries = Ledger(config.ledger).entries
         if not entries:
             raise CrcdError(f"--ledger {config.ledger} holds no measured cell")
-        _show(entries, _chosen(config.baseline, [entry.method for entry in entries]), console, config.out)
+        baseline = _chosen(config.baseline, [entry.method for entry in entries])
+        _show(columns(entries, {entry.setup: baseline for entry in entries}), console, config.out)
         return
-    baseline = baseline_of(config, comparisons)
     stopped: RunStopped | None = None
     if not config.draw:
         try:
@@ -86,7 +87,7 @@ def run(words: Sequence[str]) -> None:
             stopped = stop
     entries = [entry for comparison in comparisons for entry in comparison.entries()]
     if entries:
-        _show(entries, baseline, console, comparisons[0].folder)
+        _show(columns(entries, baselines), console, comparisons[0].folder)
     if stopped is not None:
         reason = str(stopped).split("; continue")[0]
         command = f"{distributed.program()} {shlex.join(['compare', *words])}"
@@ -94,15 +95,38 @@ def run(words: Sequence[str]) -> None:
     _complain_of_missing(comparisons, entries)
 
 
-def plan(words: Sequence[str]) -> tuple[CompareConfig, list[Comparison]]:
-    """Settings of the first recipe, and the comparisons that the words ask for.
+class Plan(NamedTuple):
+    """What the words of a command ask for.
+
+    Attributes:
+        config: settings of the first recipe.
+        comparisons: one, or one for each line of a queue.
+        baselines: what the method that gains are paired with is called in each setup, by its label.
+    """
+
+    config: CompareConfig
+    comparisons: list[Comparison]
+    baselines: dict[str, str]
+
+
+class _Column(NamedTuple):
+    """A recipe with the options, and what the setup calls the baseline: they may change its settings."""
+
+    config: CompareConfig
+    setup: Setup
+    baseline: str
+
+
+def plan(words: Sequence[str]) -> Plan:
+    """The comparisons that the words ask for.
 
     Args:
         words: recipes, then options; or a YAML file whose ``queue`` is a list of such words, then options for all of
             them; or no recipe but ``--ledger``, which asks for no comparison.
 
     Raises:
-        CrcdError: a mistake in the words, or neither a recipe nor an existing ledger is named.
+        CrcdError: a mistake in the words, neither a recipe nor an existing ledger is named, or a baseline is named
+            that is none of the methods.
     """
     recipes = list(takewhile(lambda word: not word.startswith("-"), words))
     flags = words[len(recipes) :]
@@ -112,18 +136,18 @@ def plan(words: Sequence[str]) -> tuple[CompareConfig, list[Comparison]]:
             raise CrcdError("crcd compare needs a recipe (see crcd list recipes), or --ledger to draw all of a ledger")
         if not config.ledger.is_file():
             raise CrcdError(f"--ledger {config.ledger}: there is no such file; name a recipe to begin one")
-        return config, []
+        return Plan(config, [], {})
     lines = _queue(recipes)
     asked = [_read_line([*line, *flags]) for line in lines or [recipes]]
-    config = asked[0][0][0]
-    named = Path(recipes[0]).stem if lines else "+".join(setup.slug for setup in asked[0][1])
+    config = asked[0][0].config
+    named = Path(recipes[0]).stem if lines else "+".join(column.setup.slug for column in asked[0])
     folder = config.out or Path("runs") / f"compare-{file_stem(named)}"
     ledger = Ledger(config.ledger or folder / "ledger.jsonl")
     comparisons = []
-    for configs, setups in asked:
-        seeds = range(configs[0].seed, configs[0].seed + configs[0].seeds)
-        comparisons.append(Comparison(setups, seeds, ledger, folder, config.budget))
-    return config, comparisons
+    for own in asked:
+        seeds = range(own[0].config.seed, own[0].config.seed + own[0].config.seeds)
+        comparisons.append(Comparison([column.setup for column in own], seeds, ledger, folder, config.budget))
+    return Plan(config, comparisons, _baselines([column for own in asked for column in own]))
 
 
 def _queue(recipes: Sequence[str]) -> list[list[str]]:
@@ -147,12 +171,17 @@ def _split(line: str, where: str) -> list[str]:
     return words
 
 
-def _read_line(words: Sequence[str]) -> tuple[list[CompareConfig], list[Setup]]:
+def _read_line(words: Sequence[str]) -> list[_Column]:
     recipes = list(takewhile(lambda word: not word.startswith("-"), words))
-    configs = [_read(recipe, words[len(recipes) :]) for recipe in recipes]
-    if not configs:
+    if not recipes:
         raise CrcdError(f"a line of a queue begins with a recipe, not with {words[0]}")
-    return configs, [Setup.of(own.run_settings(), recipe) for own, recipe in zip(configs, recipes, strict=True)]
+    found = []
+    for recipe in recipes:
+        config = _read(recipe, words[len(recipes) :])
+        settings = config.run_settings()
+        (baseline,) = Setup.of(replace(settings, methods=(config.baseline or USUAL,)), recipe).methods
+        found.append(_Column(config, Setup.of(settings, recipe), baseline))
+    return found
 
 
 def _read(recipe: str | None, flags: Sequence[str]) -> CompareConfig:
@@ -165,16 +194,12 @@ def _read(recipe: str | None, flags: Sequence[str]) -> CompareConfig:
     return config
 
 
-def baseline_of(config: CompareConfig, comparisons: Sequence[Comparison]) -> str:
-    """The baseline, as its learner is called where options change its settings.
-
-    Raises:
-        CrcdError: it was named, but is none of the methods.
-    """
-    assert config.recipe is not None
-    (called,) = Setup.of(replace(config.run_settings(), methods=(config.baseline or USUAL,)), config.recipe).methods
-    methods = [name for comparison in comparisons for setup in comparison.setups for name in setup.methods]
-    return _chosen(called if config.baseline is not None or called in methods else None, methods)
+def _baselines(asked: Sequence[_Column]) -> dict[str, str]:
+    if any(column.baseline in column.setup.methods for column in asked):
+        return {column.setup.label: column.baseline for column in asked}
+    named = asked[0].baseline if asked[0].config.baseline is not None else None
+    baseline = _chosen(named, [name for column in asked for name in column.setup.methods])
+    return {column.setup.label: baseline for column in asked}
 
 
 def _chosen(baseline: str | None, methods: Sequence[str]) -> str:
@@ -185,10 +210,9 @@ def _chosen(baseline: str | None, methods: Sequence[str]) -> str:
     return baseline
 
 
-def _show(entries: Sequence[Entry], baseline: str, console: Console, folder: Path | None) -> None:
+def _show(found: Sequence[Column], console: Console, folder: Path | None) -> None:
     """Print the tables; write them into the folder in three forms."""
-    found = columns(entries)
-    drawn = tables(found, baseline)
+    drawn = tables(found)
     for table in drawn:
         show_grid(table, console)
     if folder is None:
@@ -196,7 +220,7 @@ def _show(entries: Sequence[Entry], baseline: str, console: Console, folder: Pat
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "table.md", markdown(drawn))
     write_text(folder / "table.tex", latex(drawn))
-    write_text(folder / "table.csv", csv_rows(found, baseline))
+    write_text(folder / "table.csv", csv_rows(found))
     console.print(f"the tables are in {folder}/table.md, .tex and .csv", soft_wrap=True)
 
 

@@ -36,14 +36,14 @@ def latex(tables: Sequence[Table]) -> str:
     return "\n".join(_latex_table(table) for table in tables)
 
 
-def csv_rows(columns: Sequence[Column], baseline: str) -> str:
+def csv_rows(columns: Sequence[Column]) -> str:
     """One row for each setup and method, numbers unrounded, percent and points; then those that others report."""
     text = io.StringIO()
     writer = csv.DictWriter(text, CSV_HEADER, restval="", lineterminator="\n")
     writer.writeheader()
     for column in columns:
         for method in column.entries:
-            own, gain = spread_over_seeds(column.scores(method)), column.gain(method, baseline)
+            own, gain = spread_over_seeds(column.scores(method)), column.gain(method)
             row = {"setup": column.label, "method": method, "source": "measured", "seeds": own.n, "top1": own.mean}
             row |= {"top1_std": own.std} if own.n > 1 else {}
             if gain is not None:

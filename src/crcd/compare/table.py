@@ -43,10 +43,12 @@ class Column:
     Attributes:
         label: of the setup.
         entries: by method, in the order in which they came; each method's by seed and teacher.
+        baseline: method that gains are paired with.
     """
 
     label: str
     entries: dict[str, dict[Pair, Entry]]
+    baseline: str
 
     @property
     def first(self) -> Entry:
@@ -63,9 +65,9 @@ class Column:
         tops = {e.teacher["weights"]: e.teacher["top1"] for own in self.entries.values() for e in own.values()}
         return spread(list(tops.values()))
 
-    def gain(self, method: str, baseline: str) -> Difference | None:
+    def gain(self, method: str) -> Difference | None:
         """Paired differences of a method's accuracy to the baseline's, over seeds."""
-        return None if method == baseline else paired_over_seeds(self.scores(method), self.scores(baseline))
+        return None if method == self.baseline else paired_over_seeds(self.scores(method), self.scores(self.baseline))
 
     def published(self) -> dict[tuple[str, str], float]:
         """What others report on this pair, by method and source."""
@@ -75,10 +77,14 @@ class Column:
         return {(row.method, row.source): row.top1[pair] for row in rows if pair in row.top1}
 
 
-def columns(entries: Sequence[Entry]) -> list[Column]:
+def columns(entries: Sequence[Entry], baselines: Mapping[str, str]) -> list[Column]:
     """Entries by setup and method; what has one name and other settings gets a number behind it, ``kd (2)``.
 
     Of a cell that was measured twice the later entry counts.
+
+    Args:
+        entries: of a ledger.
+        baselines: method that gains are paired with, by the setup's name.
     """
     found: dict[str, Column] = {}
     setups: dict[str, list[str | None]] = {}
@@ -87,7 +93,8 @@ def columns(entries: Sequence[Entry]) -> list[Column]:
         cell = entry.cell
         setup = _told_apart(entry.setup, entry.setup_hash, setups)
         method = _told_apart(entry.method, cell.method if cell else None, methods.setdefault(setup, {}))
-        found.setdefault(setup, Column(setup, {})).entries.setdefault(method, {})[entry.pair] = entry
+        column = found.setdefault(setup, Column(setup, {}, baselines[entry.setup]))
+        column.entries.setdefault(method, {})[entry.pair] = entry
     return list(found.values())
 
 
@@ -100,15 +107,9 @@ def _told_apart(name: str, settings: str | None, known: dict[str, list[str | Non
     return f"{name} ({place + 1})" if place else name
 
 
-def tables(found: Sequence[Column], baseline: str) -> list[Table]:
-    """The tables of a comparison: accuracy and gains over all setups where there are several, then each setup's own.
-
-    Args:
-        found: the setups.
-        baseline: method that gains are paired with.
-    """
-    made = [_accuracy(found), _gains(found, baseline)] if len(found) > 1 else []
-    return made + [_setup(column, baseline) for column in found]
+def tables(found: Sequence[Column]) -> list[Table]:
+    """The tables of a comparison: accuracy and gains over all setups where there are several, then each setup's own."""
+    return ([_accuracy(found), _gains(found)] if len(found) > 1 else []) + [_setup(column) for column in found]
 
 
 def _accuracy(found: Sequence[Column]) -> Table:
@@ -123,17 +124,18 @@ def _accuracy(found: Sequence[Column]) -> Table:
     return Table("Accuracy after the last epoch", header, rows, _notes(found, any(reported)))
 
 
-def _gains(found: Sequence[Column], baseline: str) -> Table:
+def _gains(found: Sequence[Column]) -> Table:
     rows = []
     for method in _methods(found):
-        if method != baseline:
-            gains = [(_gain(column, method, baseline), _interval(column.gain(method, baseline))) for column in found]
+        if any(method in column.entries and method != column.baseline for column in found):
+            gains = [(_gain(column, method), _interval(column.gain(method))) for column in found]
             rows.append([method, *(f"{gain} ({interval})" if interval else gain for gain, interval in gains)])
-    title = f"Paired difference to {baseline}, points (95 % interval of its mean)"
+    baselines = " or ".join(dict.fromkeys(column.baseline for column in found))
+    title = f"Paired difference to {baselines}, points (95 % interval of its mean)"
     return Table(title, ["", *(column.label for column in found)], rows)
 
 
-def _setup(column: Column, baseline: str) -> Table:
+def _setup(column: Column) -> Table:
     shown = [name for name in SCORES if any(column.scores(method, name) for method in column.entries)]
     blank = [""] * len(shown)
     first = column.first
@@ -141,13 +143,13 @@ def _setup(column: Column, baseline: str) -> Table:
     several = f", {teachers.n} of them" if teachers.n > 1 else ""
     rows = [[f"teacher ({first.teacher['model']}{several})", "", str(teachers), "", "", *blank]]
     for method, own in column.entries.items():
-        gain = column.gain(method, baseline)
+        gain = column.gain(method)
         scores = [_score(column.scores(method, name), SCORES[name][1]) for name in shown]
-        cells = [str(_count(own)), _spread(column.scores(method)), _gain(column, method, baseline), _interval(gain)]
+        cells = [str(_count(own)), _spread(column.scores(method)), _gain(column, method), _interval(gain)]
         rows.append([f"{method} ({first.result['model']})", *cells, *scores])
     reported = column.published()
     rows += [[f"{method} [{source}]", "", f"{top1:.2f}", "", "", *blank] for (method, source), top1 in reported.items()]
-    header = ["", "seeds", TOP1[0], f"less {baseline}", "95 % interval", *(SCORES[name][0] for name in shown)]
+    header = ["", "seeds", TOP1[0], f"less {column.baseline}", "95 % interval", *(SCORES[name][0] for name in shown)]
     return Table(column.label, header, rows, _notes([column], bool(reported)))
 
 
@@ -173,14 +175,14 @@ def _score(values: Mapping[Pair, float], digits: int) -> str:
     return f"{spread_over_seeds(values).mean:.{digits}f}" if values else ""
 
 
-def _gain(column: Column, method: str, baseline: str) -> str:
+def _gain(column: Column, method: str) -> str:
     """A difference, and of how many runs where these are not all of the method's."""
-    own, gain = column.scores(method), column.gain(method, baseline)
-    if method == baseline or not own:
+    own, gain = column.scores(method), column.gain(method)
+    if method == column.baseline or not own:
         return ""
     if gain is None:
         return "no pairs"
-    paired = own.keys() & column.scores(baseline).keys()
+    paired = own.keys() & column.scores(column.baseline).keys()
     return str(gain) if len(paired) == len(own) else f"{gain} ({len(paired)} of {len(own)} runs paired)"
 
 

@@ -56,7 +56,7 @@ class Source:
     def gain(self, learner: str) -> Gain | None:
         """A learner's gain over the baseline: over seeds where there are several, else over images of the one run."""
         subject = self.subject
-        difference = subject.column.gain(learner, subject.baseline)
+        difference = subject.column.gain(learner)
         if difference is None:
             return None
         if difference.n > 1:

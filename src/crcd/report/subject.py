@@ -24,15 +24,18 @@ class Subject:
         label: what all of them share, in words.
         column: what each came to, by method, then by seed and teacher.
         runs: where each lies, likewise.
-        baseline: learner that the others are compared with.
         shown: seed and teacher whose networks are looked at more closely.
     """
 
     label: str
     column: Column
     runs: dict[str, dict[tuple[int, str], Run]]
-    baseline: str
     shown: tuple[int, str]
+
+    @property
+    def baseline(self) -> str:
+        """Learner that the others are compared with."""
+        return self.column.baseline
 
     @property
     def learners(self) -> list[str]:
@@ -139,8 +142,8 @@ def _subject(runs: Sequence[Run], differing: Sequence[str], baseline: str | None
     pairs = dict.fromkeys(pair for own in places.values() for pair in own)
     shown = max(pairs, key=lambda pair: (pair in places[chosen], sum(pair in own for own in places.values())))
     ordered = sorted(places, key=lambda name: name != chosen)
-    column = Column(label, {name: entries[name] for name in ordered})
-    return Subject(label, column, {name: places[name] for name in ordered}, chosen, shown)
+    column = Column(label, {name: entries[name] for name in ordered}, chosen)
+    return Subject(label, column, {name: places[name] for name in ordered}, shown)
 
 
 def _entry(run: Run, learner: str, label: str) -> Entry:

@@ -76,8 +76,7 @@ def scores_figure(source: Source) -> Figure:
 
 def setups_figure(source: Source) -> Figure:
     """Tables of several setups."""
-    baseline = source.subject.baseline
-    drawn = tables([setup.column for setup in source.setups], baseline)[:2]
+    drawn = tables([setup.column for setup in source.setups])[:2]
     reading = f"All other figures are of {source.subject.label}; a report of another setup's runs alone shows that one."
     shown = [replace(table, rows=[[*map(with_minus, row)] for row in table.rows]) for table in drawn]
     return Figure(reading, template="setups.html", content={"tables": shown})
