@@ -3,11 +3,13 @@
 import csv
 import json
 import os
+import re
 import signal
 
 import pytest
 
 from crcd.cli.compare import plan
+from crcd.errors import CrcdError
 from processes import until
 
 QUICK = (
@@ -68,6 +70,19 @@ def test_a_queue_is_several_comparisons(crcd, tmp_path):
     assert "'queue' is a list of what follows crcd compare" in crcd("compare", queue).err
     queue.write_text("queue: [--seeds 3]\n")
     assert "a line of a queue begins with a recipe, not with --seeds" in crcd("compare", queue).err
+
+
+@pytest.mark.parametrize(
+    ("options", "flag"),
+    [("--draw", "draw"), ("--baseline ce", "baseline"), ("--ledger l", "ledger"), ("--out o", "out")],
+)
+def test_lines_of_a_queue_share_what_is_one_for_all(tmp_path, options, flag):
+    queue = tmp_path / "queue.yaml"
+    queue.write_text(json.dumps({"queue": ["digits", f"digits --lr 0.1 {options}"]}))
+    told = f"line 2 of 'queue' has another --{flag} than line 1: give it once, crcd compare {queue} --{flag} ..."
+    with pytest.raises(CrcdError, match=re.escape(told)):
+        plan([str(queue)])
+    assert len(plan([str(queue), *options.split()]).comparisons) == 2
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ from crcd.train.stop import RunStopped
 
 USUAL = "kd"
 """The baseline unless another is named."""
+OF_ALL = ("baseline", "draw", "ledger", "out", "time_budget")
+"""Options that all lines of a queue share."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +127,8 @@ def plan(words: Sequence[str]) -> Plan:
             them; or no recipe but ``--ledger``, which asks for no comparison.
 
     Raises:
-        CrcdError: a mistake in the words, neither a recipe nor an existing ledger is named, or a baseline is named
-            that is none of the methods.
+        CrcdError: a mistake in the words, neither a recipe nor an existing ledger is named, a baseline is named that
+            is none of the methods, or lines of a queue differ in what they share.
     """
     recipes = list(takewhile(lambda word: not word.startswith("-"), words))
     flags = words[len(recipes) :]
@@ -140,6 +142,13 @@ def plan(words: Sequence[str]) -> Plan:
     lines = _queue(recipes)
     asked = [_read_line([*line, *flags]) for line in lines or [recipes]]
     config = asked[0][0].config
+    for number, own in enumerate(asked, 1):
+        if differing := [name for name in OF_ALL if getattr(own[0].config, name) != getattr(config, name)]:
+            flag = f"--{differing[0].replace('_', '-')}"
+            where = f"{recipes[0]}: line {number} of 'queue'"
+            raise CrcdError(
+                f"{where} has another {flag} than line 1: give it once, crcd compare {recipes[0]} {flag} ..."
+            )
     named = Path(recipes[0]).stem if lines else "+".join(column.setup.slug for column in asked[0])
     folder = config.out or Path("runs") / f"compare-{file_stem(named)}"
     ledger = Ledger(config.ledger or folder / "ledger.jsonl")
