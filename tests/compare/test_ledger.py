@@ -78,8 +78,16 @@ def test_another_file_is_refused(tmp_path, text, named):
         Ledger(path)
 
 
-def test_an_entry_needs_its_accuracy(tmp_path, entry, line):
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        ({"result": {"model": "resnet8", "top1": None}}, "'result.top1' is missing or not a number"),
+        ({"teacher": {}}, "'teacher.model' is missing or not a str"),
+        ({"run": {}}, "'run.data' is missing or not a str"),
+    ],
+)
+def test_an_entry_needs_what_tables_read(tmp_path, entry, line, part, told):
     path = tmp_path / "ledger.jsonl"
-    path.write_text(line(replace(entry("kd", 0, 90.0), result={"top1": None})))
-    with pytest.raises(CrcdError, match="'result' has no number 'top1'"):
+    path.write_text(line(replace(entry("kd", 0, 90.0), **part)))
+    with pytest.raises(CrcdError, match=f"line 1: {told}; is this a ledger"):
         Ledger(path)

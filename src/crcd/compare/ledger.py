@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from types import UnionType
 from typing import Any, Self
 
 from crcd.compare.cell import Cell, setup_hash
@@ -17,6 +18,13 @@ from crcd.methods.names import split_name
 from crcd.train.config import DistillConfig
 
 log = logging.getLogger(__name__)
+
+NEEDED: dict[str, dict[str, type | UnionType]] = {
+    "result": {"model": str, "top1": int | float},
+    "teacher": {"model": str, "top1": int | float, "weights": str},
+    "run": {"data": str, "scored_on": str, "scored_images": int, "commit": str, "device": str},
+}
+"""What tables and cells read of an entry's mappings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +68,11 @@ class Entry:
             kind = kinds.get(field.name, dict)
             if not isinstance(plain.get(field.name), kind):
                 raise CrcdError(f"{where}: '{field.name}' is missing or not a {kind.__name__}; is this a ledger?")
-        if not isinstance(plain["result"].get("top1"), int | float):
-            raise CrcdError(f"{where}: 'result' has no number 'top1'; is this a ledger?")
+        for group, names in NEEDED.items():
+            for name, needed in names.items():
+                if not isinstance(plain[group].get(name), needed):
+                    called = getattr(needed, "__name__", "number")
+                    raise CrcdError(f"{where}: '{group}.{name}' is missing or not a {called}; is this a ledger?")
         return cls(**{field.name: plain[field.name] for field in fields(cls)})
 
     @property
