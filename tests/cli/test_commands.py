@@ -92,7 +92,7 @@ def test_a_folder_in_a_recipe_and_in_a_line_of_a_queue(tmp_path, photographs, co
         assert (setup.config.data, setup.config.data_dir) == ("folder", photographs)
     assert "is a folder, where it lies" in complaint("train", "--recipe", recipe, "--data-dir", tmp_path)
     recipe.write_text(f"data: cifar100\ndata_dir: {tmp_path}\n")
-    _, (comparison,) = plan([str(recipe), "--data", str(photographs)])
+    _, (comparison,), _ = plan([str(recipe), "--data", str(photographs)])
     assert comparison.setups[0].config.data_dir == photographs
 
 

@@ -73,7 +73,7 @@ def test_a_run_of_a_network_of_ones_own(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     known = KNOWN | {"model": "own_probed_network:net"}
     save_weights(create_model("resnet8", 10, 1).state_dict(), tmp_path / "ce.safetensors", known)
-    with pytest.raises(CrcdError, match=r"own_probed_network:net, code that is not run .* crcd probe take --run-code"):
+    with pytest.raises(CrcdError, match=r"own_probed_network:net, code that is not run .* give --run-code"):
         read_run(tmp_path)
     (network,) = read_run(tmp_path, run_code=True)
     assert network.architecture == "own_probed_network:net"

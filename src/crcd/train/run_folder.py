@@ -18,6 +18,9 @@ from crcd.train.options import RunOptions
 
 C = TypeVar("C", bound=RunOptions)
 
+RUNS = Path("runs")
+"""Where runs lie that are given no place."""
+
 WHOLE = (
     *("data", "scored_on", "train_images", "scored_images", "epochs", "seed", "commit", "device"),
     *("learners", "step_seconds", "seconds"),
@@ -134,7 +137,7 @@ def _has(record: object, *names: str) -> bool:
 def run_folder(options: RunOptions, *names: str) -> Iterator[RunFolder]:
     """The folder of a run that begins or goes on, made and checked; inside, no other process may begin or go on in it.
 
-    A folder that was made here goes again if nothing came into it.
+    Folders that were made here go again if nothing came into them.
 
     Args:
         options: say where.
@@ -155,7 +158,8 @@ def _claimed(options: RunOptions, names: Sequence[str]) -> Iterator[RunFolder]:
         with alone(folder.path):
             yield folder
         return
-    made = options.out is None or not options.out.exists()
+    place = options.out or RUNS / "any"
+    absent = [path for path in (place, *place.parents) if not path.exists()]
     folder = RunFolder(options.out or _make_free(file_stem(plain_name("-".join(names)))))
     folder.refuse_used()
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -163,19 +167,18 @@ def _claimed(options: RunOptions, names: Sequence[str]) -> Iterator[RunFolder]:
         with alone(folder.path):
             yield folder
     finally:
-        if made:
-            with suppress(OSError):  # it is not empty
-                folder.path.rmdir()
+        with suppress(OSError):  # one is not empty
+            for made in (folder.path, *absent[1:]) if absent else ():
+                made.rmdir()
 
 
 def _make_free(stem: str) -> Path:
     """A new folder: the first of runs/STEM-1, runs/STEM-2, ... that was not there."""
-    runs = Path("runs")
-    runs.mkdir(exist_ok=True)
+    RUNS.mkdir(exist_ok=True)
     number = 1
     while True:
         try:
-            (path := runs / f"{stem}-{number}").mkdir()
+            (path := RUNS / f"{stem}-{number}").mkdir()
         except FileExistsError:
             number += 1
         else:
