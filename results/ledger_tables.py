@@ -51,6 +51,19 @@ def less(baseline: str, job: str, seeds: str | None, methods: str | None) -> str
     return rows(f"| method | seeds | top-1 % | {baseline} | difference | 95 % interval |", differences(scores, pairs))
 
 
+def by_teacher(baseline: str, job: str, methods: str) -> str:
+    """Methods beside one of them where a teacher counts once, with the mean over its seeds."""
+    numbers: dict[str, int] = {}
+    scores: Scores = {
+        name: {(numbers.setdefault(teacher, len(numbers)), str(seed)): of[seed, teacher] for seed, teacher in of}
+        for name, of in scores_of(job).items()
+    }
+    pairs = {name: (name, baseline) for name in methods.split()}
+    return rows(
+        f"| method | teachers | top-1 % | {baseline} | difference | 95 % interval |", differences(scores, pairs)
+    )
+
+
 def side_by_side(jobs: str, baseline: str, methods: str) -> str:
     """What methods gain over one of them in each of several jobs, where that has both for two seeds or more."""
     gains = {job: gains_of(job, baseline) for job in jobs.split(", ")}

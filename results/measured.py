@@ -15,7 +15,7 @@ from crcd.compare.formats import markdown_table
 from crcd.compare.ledger import Ledger
 from crcd.compare.table import columns, tables
 from jobs import JOBS
-from ledger_tables import LEDGER, RESULTS, beside, costs, less, probe, ranks, short_names, side_by_side
+from ledger_tables import LEDGER, RESULTS, beside, by_teacher, costs, less, probe, ranks, short_names, side_by_side
 
 PAGES = (RESULTS.parent / "README.md", RESULTS / "README.md")
 
@@ -45,6 +45,7 @@ BLOCKS = {
     r"crcd compare (.+)": compared,
     r"ledger (.+)": every_line,
     r"beside (.+) with (\S+)": beside,
+    r"less (.+?) of (.+?) by teacher for (.+)": by_teacher,
     r"less (.+?) of (.+?)(?:, seeds ([\d ]+?))?(?: for (.+))?": less,
     r"(.+) side by side, less (\S+), for (.+)": side_by_side,
     r"costs in (.+) over (\S+), for (.+)": costs,
@@ -53,9 +54,9 @@ BLOCKS = {
     r"([\w-]+)": benchmark,
 }
 """What stands between ``<!-- HEADING: begin -->`` and ``<!-- end -->``, by what its heading is: what a command draws;
-all lines of a job; what CRCD adds to its other methods; its methods, or those that are named, less one of them, over
-some seeds; methods less one of them in several jobs; what they cost there; two jobs beside each other; a probe; a
-benchmark."""
+all lines of a job; what CRCD adds to its other methods; its methods, or those that are named, less one of them, with
+each teacher counted once or over some seeds; methods less one of them in several jobs; what they cost there; two jobs
+beside each other; a probe; a benchmark."""
 
 
 def filled(text: str) -> str:

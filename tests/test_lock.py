@@ -17,9 +17,8 @@ import os, sys, time
 from pathlib import Path
 from crcd.lock import alone
 with alone(Path(sys.argv[1])):
-    child = os.fork()
-    if child:
-        print(child, flush=True)
+    if os.fork() == 0:
+        print(os.getpid(), flush=True)
     time.sleep(100)
 """
 

@@ -110,6 +110,16 @@ def test_jobs_side_by_side_have_what_each_has(ledger, monkeypatch):
     ]
 
 
+def test_a_teacher_counts_once(ledger, entry):
+    ledger(here={"crcd+kd": 2.0})
+    other = {"weights": "b" * 64}
+    entries = [replace(entry(name, 5, top1), setup="here") for name, top1 in (("kd", 90.0), ("crcd+kd", 95.0))]
+    Ledger(ledger_tables.LEDGER).append([replace(each, teacher=each.teacher | other) for each in entries])
+    heading, _, *lines = ledger_tables.by_teacher("kd", "here", "crcd+kd").splitlines()
+    assert heading == "| method | teachers | top-1 % | kd | difference | 95 % interval |"
+    assert lines == ["| crcd+kd | 2 | 93.75 ± 1.77 | 90.25 ± 0.35 | +3.50 ± 2.12 | -15.56 to +22.56 |"]
+
+
 def test_costs_are_of_one_run(ledger, entry):
     def cell(method, seed, seconds, run):
         of = entry(method, seed, 90.0)
