@@ -187,7 +187,7 @@ def test_several_seeds_and_setups(runs, settings, tmp_path):
     assert "bands reach from the least to the greatest" in text
     assert text.count("These figures are of the networks of seed 0 alone, one of 2") == 2
     assert text.count('<pre class="command">crcd distill') == 2
-    assert '<pre class="command">crcd distill --seed 1' in text
+    assert '<pre class="command">crcd distill --recipe digits --seed 1' in text
 
 
 def test_a_part_that_breaks_does_not_break_the_page(caplog):

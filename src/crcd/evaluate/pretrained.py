@@ -6,8 +6,9 @@ from typing import Any
 
 from crcd.config_file import read_yaml
 from crcd.errors import CrcdError
-from crcd.models import TRUST, ImageFormat, Viewer, create_model, load_weights, read_metadata, refuse_code
+from crcd.models import ImageFormat, Viewer, create_model, load_weights, read_metadata, refuse_code
 from crcd.models.metadata import read_class_count, read_format
+from crcd.models.registry import TRUST
 from crcd.train.run_folder import RunFolder
 
 TEXTS = ("mean", "std", "in_channels", "image_size", "num_classes", "data", "model")

@@ -5,12 +5,11 @@ from crcd.models.classifier import ImageClassifier
 from crcd.models.complexity import count_multiply_adds, count_parameters
 from crcd.models.fold import fold_batchnorm
 from crcd.models.image_format import ImageFormat
-from crcd.models.registry import TRUST, create_model, library_of, model_names, pretrained_model, refuse_code
+from crcd.models.registry import create_model, library_of, model_names, pretrained_model, refuse_code
 from crcd.models.viewer import Viewer, stage_names
 from crcd.models.weights import fill_weights, load_weights, read_metadata, read_weights, save_weights, weights_digest
 
 __all__ = [
-    "TRUST",
     "Adapt",
     "ImageClassifier",
     "ImageFormat",

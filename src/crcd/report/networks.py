@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from crcd.data import Batch, Images, Loader
 from crcd.errors import CrcdError
 from crcd.evaluate.features import Features, extract
-from crcd.models import TRUST, ImageFormat, Viewer, adapt_between, refuse_code
+from crcd.models import ImageFormat, Viewer, adapt_between, refuse_code
+from crcd.models.registry import TRUST
 from crcd.models.weights import weights_digest
 from crcd.relation.gradient import gradient_element
 from crcd.relation.view import View

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from crcd.errors import CrcdError
 from crcd.files import write_text
-from crcd.models import TRUST
+from crcd.models.registry import TRUST
 from crcd.own_code import refused
 from crcd.report.figure import Figure, attempt
 from crcd.report.networks import ImagesError, Place, Progress
