@@ -149,7 +149,7 @@ def test_images_that_are_compared_first_are_downloaded(compare, setup, tmp_path,
         asked.append(options["download"])
         raise CrcdError("no network")
 
-    monkeypatch.setattr("crcd.compare.run.load_dataset", absent)
+    monkeypatch.setattr("crcd.train.material.load_dataset", absent)
     for download in (True, False):
         with pytest.raises(CrcdError, match="no network"):
             compare(setup("ce", data="tiny-imagenet", data_dir=tmp_path, download=download), seeds=(0,))

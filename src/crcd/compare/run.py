@@ -16,7 +16,7 @@ from crcd import distributed
 from crcd.compare.cell import Cell, Setup
 from crcd.compare.ledger import Entry, Ledger
 from crcd.config_file import WITHOUT_EFFECT, fingerprint, to_plain
-from crcd.data import TOLD_BY_NAME, load_dataset
+from crcd.data import TOLD_BY_NAME
 from crcd.errors import CrcdError
 from crcd.files import file_stem, plain_name
 from crcd.lock import alone
@@ -24,7 +24,7 @@ from crcd.models import weights_digest
 from crcd.train.config import DistillConfig
 from crcd.train.device import find_device
 from crcd.train.distill import distill
-from crcd.train.material import Material
+from crcd.train.material import Material, load_data
 from crcd.train.reporter import Reporter
 from crcd.train.run_folder import RunFolder
 from crcd.train.scratch import train
@@ -233,13 +233,7 @@ class Comparison:
 
 
 def _hash_of_images(config: DistillConfig) -> str:
-    data = load_dataset(
-        config.data,
-        config.data_dir,
-        image_size=config.image_size,
-        download=config.download,
-        skip_corrupt=config.skip_corrupt,
-    )
+    data = load_data(config)
     parts = [f"{images.content_digest()} {images.labels.tolist()}" for images in (data.train, data.test)]
     return _short(*parts, *data.class_names)
 

@@ -130,11 +130,10 @@ class Bank(NegativeSource):
         excluded_BK = None  # itself is not drawn
         if batch.partner_B is not None or not self.unit:
             excluded_BK = self._own(batch, row_BK)
-        sample_R = torch.arange(len(self.labels_N), device=row_BK.device)
-        student_RD, teacher_RD, index_BK = self.student_ND, self.teacher_ND, row_BK
+        sample_R, index_BK = torch.arange(len(self.labels_N), device=row_BK.device), row_BK
         if row_BK.numel() < len(self.labels_N):  # fewer to embed than all rows
             sample_R, index_BK = row_BK.flatten(), torch.arange(row_BK.numel(), device=row_BK.device).view_as(row_BK)
-            student_RD, teacher_RD = self.rows(sample_R)
+        student_RD, teacher_RD = self.rows(sample_R)  # copies: the bank changes before the backward pass reads them
         return Drawn(
             Negatives(student_RD, index_BK, excluded_BK, sample_R),
             Negatives(teacher_RD, index_BK, excluded_BK, sample_R),

@@ -104,11 +104,9 @@ def sample_contrast(
     weight_B = weight_B * (count_B > 0)
     weight_B = weight_B / weight_B.sum().clamp_min(1e-12)
     with torch.autocast(query_BD.device.type, enabled=False):
-        rows = negatives.rows.detach()
-        if negatives.index_BK is None:
-            cosine_BK = query_BD @ rows.T
-        else:  # the rows may be a bank's own, which changes before the backward pass reads them
-            cosine_BK = (query_BD @ rows.clone().T).gather(1, negatives.index_BK)
+        cosine_BK = query_BD @ negatives.rows.detach().T
+        if negatives.index_BK is not None:
+            cosine_BK = cosine_BK.gather(1, negatives.index_BK)
         excluded_BK = negatives.excluded_BK
         usable_BK = torch.ones_like(cosine_BK, dtype=torch.bool) if excluded_BK is None else ~excluded_BK
         positive_B = (query_BD * positive_BD.detach()).sum(dim=1)

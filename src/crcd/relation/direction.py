@@ -52,7 +52,9 @@ class Direction(nn.Module):
 
         if self.objective == "infonce":
             return found(InfoNCE(self.temperature))
-        log_z = self.log_z if self.log_z is None else self.log_z.to(query.device)  # a loaded one is where it was read
+        if self.log_z is not None and self.log_z.device != query.device:  # a loaded one is where it was read
+            self.log_z = self.log_z.to(query.device)
+        log_z = self.log_z
         if log_z is None:
             with torch.no_grad():
                 mean = found(_SumOfExponentials(self.temperature)).mi_bound

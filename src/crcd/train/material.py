@@ -28,6 +28,17 @@ HOLDOUT_SEED = 0
 """Every run holds out the same images, so that a teacher may be shared by runs of several seeds."""
 
 
+def load_data(options: DataOptions) -> DataSet:
+    """The data set that the settings name."""
+    return load_dataset(
+        options.data,
+        options.data_dir,
+        image_size=options.image_size,
+        download=options.download,
+        skip_corrupt=options.skip_corrupt,
+    )
+
+
 @dataclass(frozen=True)
 class Material:
     """A data set as a run uses it.
@@ -54,13 +65,7 @@ class Material:
     def load(cls, options: DataOptions, seed: int, device: torch.device) -> Self:
         """Load the data set and hold out what the settings ask for."""
         with distributed.first_goes_ahead():
-            data = load_dataset(
-                options.data,
-                options.data_dir,
-                image_size=options.image_size,
-                download=options.download,
-                skip_corrupt=options.skip_corrupt,
-            )
+            data = load_data(options)
         if options.holdout == 0:
             return cls(data, data.train, data.test, "test", options, seed, device)
         train, held_out = split(data.train, options.holdout, HOLDOUT_SEED)
